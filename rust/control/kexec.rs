@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! kexec_load(2) with KEXEC_MULTIKERNEL, and the START of reboot(2). The errnos and their order
+//! are documented in Documentation/abi.rst.
+
+use crate::{
+    ffi::{
+        configfs::Dependency,
+        hooks::Segment,
+        x86, //
+    },
+    image::Image,
+    instance::{registry, Instance},
+};
+use kernel::{
+    prelude::*,
+    str::CStr,
+    sync::Arc, //
+};
+
+// include/uapi/linux/kexec.h.
+const KEXEC_MULTIKERNEL: u64 = 0x10;
+const KEXEC_ARCH_MASK: u64 = 0xffff_0000;
+const CPU_SHIFT: u32 = 32;
+const CPU_BITS: u32 = 20;
+
+/// Loads an image, or unloads it when there are no segments.
+pub(super) fn load(entry: u64, segments: &[Segment], flags: u64) -> Result {
+    if let Some(why) = x86::unsupported() {
+        pr_err!("kexec_load: this machine cannot lend CPUs: {why}\n");
+        return Err(EOPNOTSUPP);
+    }
+    let cpu = boot_cpu(flags)?;
+    if !segments.is_empty() && x86::cpu_online(cpu) {
+        return Err(online(cpu));
+    }
+    let instance = registry::find(|i| i.cpus().contains(cpu)).ok_or_else(|| {
+        pr_err!("kexec_load: CPU {cpu}: no instance has it; write it to an instance's cpus\n");
+        ENODEV
+    })?;
+    if segments.is_empty() {
+        return instance.unload();
+    }
+    if let Some(cpu) = instance.cpus().iter().find(|&cpu| x86::cpu_online(cpu)) {
+        return Err(online(cpu));
+    }
+    // No lock is held while the caller's memory is read: it may stall for ever.
+    let image = Image::stage(instance.name(), entry, segments)?;
+    let hold = Dependency::new(&instance)?;
+    instance.install(image, cpu, hold)
+}
+
+/// Row 3 of the errno table.
+fn boot_cpu(flags: u64) -> Result<u32> {
+    let refuse = |field: &str, value: u64, remedy: &str| {
+        pr_err!("kexec_load: {field} {value:#x}: {remedy}\n");
+        EINVAL
+    };
+    let low = flags & 0xffff_ffff & !KEXEC_ARCH_MASK & !KEXEC_MULTIKERNEL;
+    if low != 0 {
+        return Err(refuse("flags", low, "these cannot go with KEXEC_MULTIKERNEL; clear them"));
+    }
+    if x86::in_compat_syscall() {
+        return Err(refuse("flags", flags, "a 32-bit caller cannot name the CPU; use a 64-bit one"));
+    }
+    let high = flags >> (CPU_SHIFT + CPU_BITS);
+    if high != 0 {
+        return Err(refuse("flags above bit 51", high, "must be 0"));
+    }
+    match u32::try_from(flags >> CPU_SHIFT) {
+        Ok(0) => Err(refuse("CPU", 0, "the host's boot CPU is never lent; name another")),
+        Ok(cpu) if x86::cpu_possible(cpu) => Ok(cpu),
+        _ => Err(refuse("CPU", flags >> CPU_SHIFT, "there is no such CPU; name a possible one")),
+    }
+}
+
+fn online(cpu: u32) -> Error {
+    pr_err!("kexec_load: CPU {cpu} is online: echo 0 > /sys/devices/system/cpu/cpu{cpu}/online\n");
+    EBUSY
+}
+
+/// Starts the named instance.
+pub(super) fn start(name: &CStr) -> Result {
+    let wanted = |i: &Instance| i.name().as_bytes() == name.to_bytes();
+    let instance: Arc<Instance> = registry::find(wanted).ok_or_else(|| {
+        pr_err!("reboot: no such instance; see /proc/multikernel\n");
+        ENODEV
+    })?;
+    instance.command(b"start")
+}

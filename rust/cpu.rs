@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Lent CPUs: who has them, and the veto that keeps the host away from them.
+
+use crate::{
+    apic::ApicId,
+    ffi::x86::{self, BroadcastInhibit, HotplugReadLock},
+    portable::cpu_list::{CpuSet, MAX_CPUS}, //
+};
+use kernel::{
+    prelude::*,
+    sync::atomic::{
+        ordering::{Acquire, Full, Relaxed, Release},
+        Atomic, //
+    },
+};
+
+/// For each logical CPU: 0, or the APIC id + 1 while it is claimed. The hotplug veto and the
+/// crash stop read nothing else.
+static CLAIMED: [Atomic<u32>; MAX_CPUS] = [const { Atomic::new(0) }; MAX_CPUS];
+
+/// For each logical CPU: 1 while it may be running foreign code.
+static RUNNING: [Atomic<u32>; MAX_CPUS] = [const { Atomic::new(0) }; MAX_CPUS];
+
+fn slot(table: &'static [Atomic<u32>; MAX_CPUS], cpu: u32) -> Result<&'static Atomic<u32>> {
+    table.get(usize::try_from(cpu)?).ok_or(EINVAL)
+}
+
+/// One CPU that the host has lent. Dropping it lets the host use the CPU again.
+pub(crate) struct Claim {
+    cpu: u32,
+    apic: ApicId,
+}
+
+impl Claim {
+    /// Claims an offline CPU.
+    ///
+    /// # Errors
+    ///
+    /// EBUSY when it is online or claimed already; see [`ApicId::of_cpu`] for the rest.
+    fn new(cpu: u32) -> Result<Self> {
+        let apic = ApicId::of_cpu(cpu)?;
+        let _no_hotplug = HotplugReadLock::new();
+        // ORDERING: Full, so that the test for offline comes after the claim: the veto is
+        // asked by a CPU coming up before it counts as online. Pairs with `veto`.
+        slot(&CLAIMED, cpu)?
+            .cmpxchg(0, apic.as_u32().wrapping_add(1), Full)
+            .map_err(|_| EBUSY)?;
+        let claim = Self { cpu, apic };
+        if x86::cpu_online(cpu) {
+            return Err(EBUSY);
+        }
+        Ok(claim)
+    }
+
+    /// Logical number in the host.
+    pub(crate) fn cpu(&self) -> u32 {
+        self.cpu
+    }
+
+    /// Local APIC id.
+    pub(crate) fn apic(&self) -> ApicId {
+        self.apic
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if let Ok(slot) = slot(&CLAIMED, self.cpu) {
+            // ORDERING: What was done to the CPU happened before the host may have it.
+            slot.store(0, Release);
+        }
+    }
+}
+
+/// All CPUs of an instance, boot CPU first. Dropping it lets the host have them back.
+pub(crate) struct Lease {
+    claims: KVec<Claim>,
+    /// After the claims: broadcasts reach a CPU until its claim is gone.
+    _inhibit: BroadcastInhibit,
+}
+
+impl Lease {
+    /// Claims `boot` and every other CPU of `cpus`.
+    ///
+    /// # Errors
+    ///
+    /// The CPU that could not be had, with the error of [`Claim::new`]; nothing stays claimed.
+    pub(crate) fn new(cpus: &CpuSet, boot: u32) -> Result<Self, (u32, Error)> {
+        let at = |cpu| move |e: Error| (cpu, e);
+        let inhibit = BroadcastInhibit::new();
+        let mut claims = KVec::with_capacity(cpus.len(), GFP_KERNEL).map_err(|e| (boot, e.into()))?;
+        for cpu in core::iter::once(boot).chain(cpus.iter().filter(|&cpu| cpu != boot)) {
+            let claim = Claim::new(cpu).map_err(at(cpu))?;
+            claims.push(claim, GFP_KERNEL).map_err(|e| (cpu, e.into()))?;
+        }
+        Ok(Self { claims, _inhibit: inhibit })
+    }
+
+    /// The claims, boot CPU first.
+    pub(crate) fn claims(&self) -> &[Claim] {
+        &self.claims
+    }
+
+    /// Marks every CPU as running foreign code, for the crash stop.
+    pub(crate) fn mark_running(&self, running: Running) {
+        for claim in self.claims() {
+            if let Ok(slot) = slot(&RUNNING, claim.cpu) {
+                slot.store(running as u32, Release);
+            }
+        }
+    }
+}
+
+/// Argument of [`Lease::mark_running`].
+#[derive(Copy, Clone)]
+pub(crate) enum Running {
+    /// In the host's or in our own code.
+    No = 0,
+    /// In the spawn kernel, or on the way there.
+    Yes = 1,
+}
+
+/// Keeps a claimed CPU offline: the hotplug callback, EBUSY for such a CPU.
+pub(crate) fn veto(cpu: u32) -> Result {
+    match slot(&CLAIMED, cpu)?.load(Acquire) {
+        0 => Ok(()),
+        _ => Err(EBUSY),
+    }
+}
+
+/// Stops every CPU that may be running foreign code: the host is crashing, so no lock is taken.
+pub(crate) fn crash_stop() {
+    for cpu in (1..MAX_CPUS as u32).filter(|&cpu| matches!(slot(&RUNNING, cpu), Ok(s) if s.load(Relaxed) != 0)) {
+        if let Ok(apic) = ApicId::of_cpu(cpu) {
+            apic.send_init();
+        }
+    }
+}

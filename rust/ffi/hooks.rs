@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the kernel calls: kexec_load(2), reboot(2), a crash, a CPU about to go online.
+
+use kernel::{
+    error::{from_result, to_result},
+    prelude::*,
+    str::CStr,
+    sync::SetOnce,
+    uaccess::{UserPtr, UserSlice}, //
+};
+
+unsafe extern "C" {
+    safe fn mk_hooks_register() -> c_int;
+    safe fn mk_hooks_unregister();
+    safe fn mk_hotplug_register() -> c_int;
+    safe fn mk_hotplug_unregister(state: c_int);
+}
+
+/// `struct kexec_segment` as kexec_load(2) passes it; `buf` is a user pointer.
+#[repr(C)]
+#[derive(Copy, Clone)]
+pub(crate) struct Segment {
+    buf: *mut c_void,
+    /// Bytes at `buf`.
+    pub(crate) bufsz: usize,
+    /// Label address.
+    pub(crate) mem: usize,
+    /// Bytes at `mem`.
+    pub(crate) memsz: usize,
+}
+
+impl Segment {
+    /// The caller's memory behind `offset`, at most `len` bytes.
+    pub(crate) fn user(&self, offset: usize, len: usize) -> UserSlice {
+        let len = len.min(self.bufsz.saturating_sub(offset));
+        UserSlice::new(UserPtr::from_ptr(self.buf).wrapping_byte_add(offset), len)
+    }
+}
+
+/// The functions behind the hooks.
+pub(crate) struct Callbacks {
+    /// kexec_load(2) with KEXEC_MULTIKERNEL: entry, segments, flags.
+    pub(crate) load: fn(u64, &[Segment], u64) -> Result,
+    /// reboot(2), START of the named instance.
+    pub(crate) start: fn(&CStr) -> Result,
+    /// The host is crashing: any context, no locks.
+    pub(crate) crash_stop: fn(),
+    /// Called before a CPU goes online; an error keeps it offline.
+    pub(crate) cpu_starting: fn(u32) -> Result,
+}
+
+static CALLBACKS: SetOnce<Callbacks> = SetOnce::new();
+
+/// The hooks are connected while this lives.
+pub(crate) struct Registration {
+    hotplug_state: c_int,
+}
+
+impl Registration {
+    /// Connects the hooks.
+    ///
+    /// # Errors
+    ///
+    /// EBUSY when another module holds them, ENOMEM/ENOSPC from the hotplug state machine.
+    pub(crate) fn new(callbacks: Callbacks) -> Result<Self> {
+        if !CALLBACKS.populate(callbacks) {
+            return Err(EBUSY);
+        }
+        let hotplug_state = mk_hotplug_register();
+        to_result(hotplug_state.min(0))?;
+        to_result(mk_hooks_register()).inspect_err(|_| mk_hotplug_unregister(hotplug_state))?;
+        Ok(Self { hotplug_state })
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        mk_hooks_unregister();
+        mk_hotplug_unregister(self.hotplug_state);
+    }
+}
+
+/// # Safety
+///
+/// `segments` points to `nr_segments` segments that stay in place during the call.
+#[no_mangle]
+unsafe extern "C" fn mk_rust_load(
+    entry: c_ulong,
+    nr_segments: c_ulong,
+    segments: *const Segment,
+    flags: c_ulong,
+) -> c_int {
+    from_result(|| {
+        let callbacks = CALLBACKS.as_ref().ok_or(EOPNOTSUPP)?;
+        let segments = if nr_segments == 0 {
+            &[]
+        } else {
+            // SAFETY: By the function's contract.
+            unsafe { core::slice::from_raw_parts(segments, nr_segments as usize) }
+        };
+        (callbacks.load)(entry as u64, segments, flags as u64)?;
+        Ok(0)
+    })
+}
+
+/// # Safety
+///
+/// `name` is a NUL-terminated string that stays in place during the call.
+#[no_mangle]
+unsafe extern "C" fn mk_rust_start(name: *const c_char) -> c_int {
+    from_result(|| {
+        let callbacks = CALLBACKS.as_ref().ok_or(EOPNOTSUPP)?;
+        // SAFETY: By the function's contract.
+        (callbacks.start)(unsafe { CStr::from_char_ptr(name) })?;
+        Ok(0)
+    })
+}
+
+#[no_mangle]
+extern "C" fn mk_rust_crash_stop() {
+    if let Some(callbacks) = CALLBACKS.as_ref() {
+        (callbacks.crash_stop)();
+    }
+}
+
+#[no_mangle]
+extern "C" fn mk_rust_cpu_starting(cpu: c_uint) -> c_int {
+    from_result(|| {
+        let callbacks = CALLBACKS.as_ref().ok_or(EOPNOTSUPP)?;
+        (callbacks.cpu_starting)(cpu)?;
+        Ok(0)
+    })
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The C shim, memory half: page ranges that leave the host, and their names. */
+#include <linux/gfp.h>
+#include <linux/highmem.h>
+#include <linux/io.h>
+#include <linux/ioport.h>
+#include <linux/mm.h>
+#include <linux/page-flags.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/topology.h>
+
+#include "shim.h"
+
+u8 *mk_phys_to_virt(u64 phys)
+{
+	return phys_to_virt(phys);
+}
+
+unsigned long mk_pages_available(void)
+{
+	long pages = si_mem_available();
+
+	return pages > 0 ? pages : 0;
+}
+
+/*
+ * Physically contiguous, zeroed pages that the host promises not to touch:
+ * PageOffline keeps kcore, hibernation and dumps away. 0 if there are none.
+ */
+u64 mk_pages_alloc(unsigned long nr_pages, int node)
+{
+	struct page *page;
+	unsigned long i;
+
+	page = alloc_contig_pages(nr_pages, GFP_KERNEL | __GFP_ZERO | __GFP_NOWARN, node, NULL);
+	if (!page)
+		return 0;
+	for (i = 0; i < nr_pages; i++)
+		__SetPageOffline(page + i);
+	return page_to_phys(page);
+}
+
+/* Zeroes the pages, whatever they held, and gives them back. */
+void mk_pages_free(u64 phys, unsigned long nr_pages)
+{
+	unsigned long pfn = PHYS_PFN(phys), i;
+
+	for (i = 0; i < nr_pages; i++) {
+		struct page *page = pfn_to_page(pfn + i);
+
+		clear_highpage(page);
+		__ClearPageOffline(page);
+		if (!(i % 1024))
+			cond_resched();
+	}
+	free_contig_range(pfn, nr_pages);
+}
+
+u64 mk_pages_alloc_dma32(unsigned int order)
+{
+	struct page *page = alloc_pages(GFP_KERNEL | GFP_DMA32 | __GFP_ZERO | __GFP_NOWARN, order);
+
+	return page ? page_to_phys(page) : 0;
+}
+
+void mk_pages_free_dma32(u64 phys, unsigned int order)
+{
+	struct page *page = pfn_to_page(PHYS_PFN(phys));
+	unsigned int i;
+
+	for (i = 0; i < 1U << order; i++)
+		clear_highpage(page + i);
+	__free_pages(page, order);
+}
+
+struct resource *mk_resource_add(const char *name, u64 start, u64 size)
+{
+	struct resource *res = kzalloc(sizeof(*res), GFP_KERNEL);
+
+	if (!res)
+		return NULL;
+	res->name = name;
+	res->start = start;
+	res->end = start + size - 1;
+	res->flags = IORESOURCE_MEM | IORESOURCE_BUSY;
+	if (insert_resource(&iomem_resource, res)) {
+		kfree(res);
+		return NULL;
+	}
+	return res;
+}
+
+void mk_resource_remove(struct resource *res)
+{
+	remove_resource(res);
+	kfree(res);
+}
+
+int mk_cpu_to_node(unsigned int cpu)
+{
+	return cpu_to_node(cpu);
+}
+
+bool mk_fatal_signal_pending(void)
+{
+	return fatal_signal_pending(current);
+}
+
+bool mk_signal_pending(void)
+{
+	return signal_pending(current);
+}

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A host-owned image: what kexec_load(2) gave us, copied and checked, ready for any start.
+
+use crate::{
+    ffi::{hooks::Segment, pages::fatal_signal_pending},
+    portable::{
+        bzimage::Header,
+        fault::{self, Fault},
+        name::Name,
+        segments::{self, Links},
+        table::Release, //
+    },
+};
+use kernel::{
+    alloc::KVVec,
+    prelude::*, //
+};
+
+/// A setup header ends before this offset of the zero page; its magic is within.
+const PEEK: usize = 0x300;
+/// Between two looks for a fatal signal.
+const CHUNK: usize = 1 << 20;
+/// Where the magic "HdrS" of the boot protocol is (Documentation/arch/x86/boot.rst).
+const MAGIC: core::ops::Range<usize> = 0x202..0x206;
+
+/// A kernel with its command line and initrd. Never written to after it was made.
+pub(crate) struct Image {
+    /// The image's setup header.
+    pub(crate) header: Header,
+    /// The 64-bit part of the bzImage.
+    pub(crate) kernel: KVVec<u8>,
+    /// May be empty.
+    pub(crate) initrd: KVVec<u8>,
+    boot_params: KVVec<u8>,
+    cmdline: core::ops::Range<usize>,
+    /// What the kernel calls itself.
+    pub(crate) release: Release,
+}
+
+impl Image {
+    /// Copies an image from the caller's memory, which may take as long as that memory pleases:
+    /// no lock may be held.
+    ///
+    /// # Errors
+    ///
+    /// Row 6 of the errno table (EINVAL, E2BIG, ENOEXEC), then row 7 (EFAULT, ENOMEM, EINTR).
+    pub(crate) fn stage(name: &Name, entry: u64, user: &[Segment]) -> Result<Self> {
+        let log = |fault| report(name, fault);
+        let mut segs = KVec::with_capacity(user.len(), GFP_KERNEL)?;
+        for s in user {
+            let seg = segments::Segment {
+                mem: s.mem as u64,
+                memsz: s.memsz as u64,
+                bufsz: s.bufsz as u64,
+            };
+            segs.push(seg, GFP_KERNEL)?;
+        }
+        segments::check(entry, &segs).map_err(log)?;
+
+        let mut is_boot_params = KVec::with_capacity(user.len(), GFP_KERNEL)?;
+        for s in user {
+            is_boot_params.push(copy(s, PEEK)?.get(MAGIC) == Some(b"HdrS"), GFP_KERNEL)?;
+        }
+        let roles = segments::assign(entry, &segs, |i| is_boot_params.get(i) == Some(&true))
+            .map_err(log)?;
+        let take = |i: usize| user.get(i).ok_or(EINVAL).and_then(|s| copy(s, s.bufsz));
+        let boot_params = take(roles.boot_params)?;
+        let header = Header::from_zero_page(&boot_params).map_err(log)?;
+        let links = segments::check_links(&header, &segs, &roles).map_err(log)?;
+        let kernel = take(roles.kernel)?;
+        let mut initrd = roles.initrd.map_or(Ok(KVVec::new()), take)?;
+        initrd.truncate(usize::try_from(links.initrd_len)?);
+        let text = |place: Option<(usize, usize)>| text_at(&boot_params, place);
+        let Links { cmdline, release, .. } = links;
+        let release = Release::new(boot_params.get(text(release)).unwrap_or(&[]));
+        let cmdline = text(cmdline);
+        Ok(Self { header, kernel, initrd, boot_params, cmdline, release })
+    }
+
+    /// The command line that the caller gave, without its NUL.
+    pub(crate) fn cmdline(&self) -> &[u8] {
+        self.boot_params.get(self.cmdline.clone()).unwrap_or(&[])
+    }
+}
+
+/// Finds the NUL-terminated text at (offset, longest).
+fn text_at(bytes: &[u8], place: Option<(usize, usize)>) -> core::ops::Range<usize> {
+    let Some((start, longest)) = place else { return 0..0 };
+    let field = bytes.get(start..).unwrap_or(&[]);
+    let len = field.iter().take(longest).take_while(|&&b| b != 0).count();
+    start..start.saturating_add(len)
+}
+
+/// Copies up to `len` bytes of a segment.
+fn copy(segment: &Segment, len: usize) -> Result<KVVec<u8>> {
+    let len = len.min(segment.bufsz);
+    let mut bytes = KVVec::with_capacity(len, GFP_KERNEL | __GFP_NOWARN)?;
+    while bytes.len() < len {
+        if fatal_signal_pending() {
+            return Err(EINTR);
+        }
+        let chunk = CHUNK.min(len - bytes.len());
+        segment.user(bytes.len(), chunk).read_all(&mut bytes, GFP_KERNEL).map_err(|e| {
+            // A killed process is what makes a fault in a stalled mapping give up.
+            if fatal_signal_pending() { EINTR } else { e }
+        })?;
+    }
+    Ok(bytes)
+}
+
+/// Logs a fault and returns its errno.
+pub(crate) fn report(name: &Name, fault: Fault) -> Error {
+    pr_err!("{name}: {fault}\n");
+    match fault.errno {
+        fault::Errno::Inval => EINVAL,
+        fault::Errno::NoExec => ENOEXEC,
+        fault::Errno::TooBig => E2BIG,
+        fault::Errno::Busy => EBUSY,
+        fault::Errno::NoMem => ENOMEM,
+        fault::Errno::NoDev => ENODEV,
+        fault::Errno::Range => ERANGE,
+    }
+}

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The phases of an instance. Each owns what it needs, and a transition consumes the phase it
+//! leaves: what runs has no `start`, and what is not loaded has nothing to run.
+
+use crate::{
+    cpu::{self, Lease},
+    ffi::{configfs::Dependency, x86},
+    image::{report, Image},
+    memory::Memory,
+    portable::{
+        firmware::{self, Machine},
+        layout::Layout,
+        name::Name, //
+    },
+    trampoline::{Target, Trampoline},
+    watch::{self, Event, Watch}, //
+};
+use kernel::{
+    prelude::*,
+    sync::Arc, //
+};
+
+/// The present phase.
+pub(super) enum Phase {
+    /// No image; perhaps memory.
+    Empty(Option<Memory>),
+    /// An image, all CPUs claimed and parked or in the host's idle loop. Loaded, or stopped.
+    Ready(Ready),
+    /// CPUs run foreign code.
+    Running(Running),
+    /// Some CPU gave no proof that it stopped: it and the memory stay locked away.
+    Quarantined(Running),
+    /// Only under the lock, in the middle of a transition.
+    Moving,
+}
+
+/// Everything that a start needs.
+pub(super) struct Ready {
+    pub(super) image: Image,
+    pub(super) boot_cpu: u32,
+    pub(super) lease: Lease,
+    pub(super) memory: Memory,
+    /// Keeps the configuration directory in place.
+    pub(super) hold: Dependency,
+}
+
+/// A started instance.
+pub(super) struct Running {
+    /// First: the timer looks at the memory.
+    watch: Option<watch::Handle>,
+    ready: Ready,
+}
+
+/// Where `image` would go in `memory`.
+pub(super) fn fit(name: &Name, image: &Image, memory: &Memory) -> Result<Layout> {
+    Layout::new(
+        &memory.map(),
+        &image.header,
+        image.kernel.len() as u64,
+        image.initrd.len() as u64,
+    )
+    .map_err(|fault| report(name, fault))
+}
+
+impl Ready {
+    /// Writes the image to the instance's memory and starts its boot CPU there.
+    ///
+    /// # Errors
+    ///
+    /// The instance as it was, and EBUSY when a CPU has come online, E2BIG when the image does
+    /// not fit, ETIMEDOUT when the CPU never reached the trampoline (it is parked again, or the
+    /// quarantine is the caller's).
+    pub(super) fn start(
+        mut self,
+        name: &Name,
+        trampoline: &Trampoline,
+        watch: impl FnOnce(&Self, &Layout) -> Result<Arc<Watch>>,
+    ) -> Result<Running, (Self, Error)> {
+        let (target, layout) = match self.place(name) {
+            Ok(placed) => placed,
+            Err(e) => return Err((self, e)),
+        };
+        let boot = self.lease.claims().iter().find(|c| c.cpu() == self.boot_cpu).map(|c| c.apic());
+        let (Some(boot), Ok(watch)) = (boot, watch(&self, &layout)) else {
+            return Err((self, ENOMEM));
+        };
+        self.lease.mark_running(cpu::Running::Yes);
+        let watch = watch::start(watch);
+        if let Err(e) = trampoline.launch(boot, target) {
+            pr_err!("{name}: CPU {} did not reach the trampoline within a second\n", self.boot_cpu);
+            drop(watch);
+            self.lease.mark_running(cpu::Running::No);
+            return Err((self, e));
+        }
+        Ok(Running { watch: Some(watch), ready: self })
+    }
+
+    /// Fills the instance's memory for a start.
+    fn place(&mut self, name: &Name) -> Result<(Target, Layout)> {
+        if let Some(claim) = self.lease.claims().iter().find(|c| x86::cpu_online(c.cpu())) {
+            pr_err!("{name}: CPU {} is online; take it offline first\n", claim.cpu());
+            return Err(EBUSY);
+        }
+        let layout = fit(name, &self.image, &self.memory)?;
+        let x2apic = x86::x2apic();
+        let phantom = firmware::phantom(|id| x86::apic_id_in_use(id), x2apic).ok_or(ERANGE)?;
+        let mut apic_ids = KVec::with_capacity(self.lease.claims().len(), GFP_KERNEL)?;
+        let boot_cpu = self.boot_cpu;
+        let (first, rest): (fn(u32, u32) -> bool, fn(u32, u32) -> bool) =
+            (|cpu, boot| cpu == boot, |cpu, boot| cpu != boot);
+        for select in [first, rest] {
+            for claim in self.lease.claims().iter().filter(|c| select(c.cpu(), boot_cpu)) {
+                apic_ids.push(claim.apic().as_u32(), GFP_KERNEL)?;
+            }
+        }
+
+        let (map, firmware, low) = self.memory.firmware_mut(layout.firmware)?;
+        let machine = Machine { memory: map, apic_ids: &apic_ids, x2apic, tsc_khz: x86::tsc_khz() };
+        firmware::build(
+            &machine,
+            phantom,
+            &layout,
+            &self.image.header,
+            self.image.cmdline(),
+            self.image.initrd.len() as u64,
+            firmware,
+            low,
+        )
+        .map_err(|fault| report(name, fault))?;
+        self.memory.copy_to(layout.kernel.start, &self.image.kernel)?;
+        if let Some(initrd) = layout.initrd {
+            self.memory.copy_to(initrd.start, &self.image.initrd)?;
+        }
+        let cr3 = u32::try_from(self.memory.map().low_pages.start)?;
+        Ok((Target { cr3, entry: layout.entry, rsi: layout.boot_params }, layout))
+    }
+}
+
+impl Running {
+    /// What the watch has seen of this run.
+    pub(super) fn event(&self) -> Option<Event> {
+        self.watch.as_ref().and_then(|watch| watch.event())
+    }
+
+    /// Replaces the image for the next start.
+    pub(super) fn replace_image(&mut self, name: &Name, image: Image, boot_cpu: u32) -> Result {
+        fit(name, &image, &self.ready.memory)?;
+        self.ready.image = image;
+        self.ready.boot_cpu = boot_cpu;
+        Ok(())
+    }
+
+    /// Stops every CPU and proves it: INIT to all twice, since a CPU that still runs may wake a
+    /// sibling after the first, then each into the parking loop, which answers.
+    ///
+    /// # Errors
+    ///
+    /// The instance for quarantine, when a CPU gives no proof.
+    pub(super) fn bury(mut self, name: &Name, trampoline: &Trampoline) -> Result<Ready, Self> {
+        self.watch = None;
+        for _ in 0..2 {
+            for claim in self.ready.lease.claims() {
+                claim.apic().send_init();
+            }
+        }
+        let mut proven = true;
+        for claim in self.ready.lease.claims() {
+            if trampoline.park(claim.apic()).is_err() {
+                pr_err!("{name}: CPU {} gives no proof that it stopped\n", claim.cpu());
+                proven = false;
+            }
+        }
+        if !proven {
+            return Err(self);
+        }
+        self.ready.lease.mark_running(cpu::Running::No);
+        Ok(self.ready)
+    }
+}

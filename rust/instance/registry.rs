@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! All instances, and which CPU is whose.
+
+use super::{Host, Instance};
+use crate::portable::{cpu_list::CpuSet, name::Name, table::Row};
+use kernel::{
+    prelude::*,
+    sync::{global_lock, Arc}, //
+};
+
+/// What the lock guards.
+struct Registry {
+    host: Option<Arc<Host>>,
+    instances: KVec<Arc<Instance>>,
+    last_id: u32,
+}
+
+global_lock! {
+    // SAFETY: `Open::new` initialises it before the first use.
+    unsafe(uninit) static REGISTRY: Mutex<Registry> = Registry {
+        host: None,
+        instances: KVec::new(),
+        last_id: 0,
+    };
+}
+
+/// Instances can be made while this lives.
+pub(crate) struct Open(());
+
+impl Open {
+    /// Opens the registry. Called once, at module load.
+    pub(crate) fn new(host: Arc<Host>) -> Self {
+        // SAFETY: Called exactly once, before anything else can reach the registry.
+        unsafe { REGISTRY.init() };
+        REGISTRY.lock().host = Some(host);
+        Self(())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        // The module is pinned by every instance, so there is none left.
+        let host = REGISTRY.lock().host.take();
+        drop(host);
+    }
+}
+
+impl Instance {
+    /// Makes an empty instance and lists it.
+    ///
+    /// # Errors
+    ///
+    /// EEXIST, ENOMEM, or ENODEV when the module is on its way out.
+    pub(crate) fn create(name: Name) -> Result<Arc<Self>> {
+        let mut registry = REGISTRY.lock();
+        if registry.instances.iter().any(|i| i.name == name) {
+            return Err(EEXIST);
+        }
+        let host = registry.host.clone().ok_or(ENODEV)?;
+        let id = registry.last_id.checked_add(1).ok_or(ENOSPC)?;
+        let instance = Self::new(id, name, host)?;
+        registry.instances.push(instance.clone(), GFP_KERNEL)?;
+        registry.last_id = id;
+        Ok(instance)
+    }
+
+    /// Takes the instance off the list; its memory goes back when the last user is gone.
+    pub(crate) fn remove(&self) {
+        let mut registry = REGISTRY.lock();
+        let found = registry.instances.iter().position(|i| core::ptr::eq(&**i, self));
+        let gone = found.and_then(|i| registry.instances.remove(i).ok());
+        drop(registry);
+        drop(gone);
+    }
+}
+
+/// Notes that `cpus` belong to `instance`, by `note`, unless one is another's.
+///
+/// # Errors
+///
+/// EBUSY.
+pub(super) fn reserve(instance: &Instance, cpus: &CpuSet, note: impl FnOnce()) -> Result {
+    let registry = REGISTRY.lock();
+    let others = registry.instances.iter().filter(|i| !core::ptr::eq(&***i, instance));
+    for other in others {
+        let theirs = other.cpus();
+        if let Some(cpu) = cpus.iter().find(|&cpu| theirs.contains(cpu)) {
+            pr_err!("{}: cpus {cpu}: belongs to {}; choose another\n", instance.name, other.name);
+            return Err(EBUSY);
+        }
+    }
+    note();
+    Ok(())
+}
+
+/// Finds an instance.
+pub(crate) fn find(mut is_it: impl FnMut(&Instance) -> bool) -> Option<Arc<Instance>> {
+    REGISTRY.lock().instances.iter().find(|i| is_it(i)).cloned()
+}
+
+/// A line for each instance, in the order of their ids.
+///
+/// # Errors
+///
+/// ENOMEM.
+pub(crate) fn rows() -> Result<KVec<Row>> {
+    let registry = REGISTRY.lock();
+    let mut rows = KVec::with_capacity(registry.instances.len(), GFP_KERNEL)?;
+    for instance in registry.instances.iter() {
+        rows.push(instance.row(), GFP_KERNEL)?;
+    }
+    Ok(rows)
+}

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! An instance's memory: pieces of the host's, set aside until the instance is removed.
+
+use crate::{
+    ffi::pages::{self, Pages, Register, Resource},
+    portable::{layout, name::Name, range::Range}, //
+};
+use kernel::{
+    prelude::*,
+    str::CString, //
+};
+
+/// Sizes are multiples of this, one 2 MiB page of the spawn's first page table.
+pub(crate) const GRANULE: u64 = 2 << 20;
+/// The largest piece asked for at once: one memory block, so that the search for it is short.
+const PIECE_MAX: u64 = 128 << 20;
+/// The smallest piece worth having.
+const PIECE_MIN: u64 = 4 << 20;
+/// What the host keeps for itself when it gives memory away.
+const HOST_RESERVE: u64 = 64 << 20;
+/// Pieces of one instance; `portable::page_table` has tables for as many.
+const PIECES_MAX: usize = 64;
+/// Pages below 1 MiB for the spawn's real-mode code: seven for its CPUs' trampoline, two for its
+/// decompressor's switch to five-level paging (seen with 6.1 to 7.3), and room to grow.
+const LOW_CHUNK_PAGES: u32 = 16;
+
+/// Everything that an instance may touch. Dropping it zeroes it and gives it back.
+pub(crate) struct Memory {
+    /// Names in /proc/iomem; first, so that they go before the pages do.
+    _resources: KVec<Resource>,
+    low_chunk: Pages,
+    low_pages: Pages,
+    pieces: KVec<Pages>,
+    /// The pieces, sorted, neighbours merged: what the spawn is told.
+    ranges: KVec<Range>,
+    size: u64,
+}
+
+impl Memory {
+    /// Sets `size` bytes aside, near `node` if possible.
+    ///
+    /// # Errors
+    ///
+    /// EINVAL for a size of 0 or one that is no multiple of 2 MiB, ENOMEM when the host does not
+    /// have that much to spare, EINTR on a signal.
+    pub(crate) fn new(name: &Name, size: u64, node: i32) -> Result<Self> {
+        if size == 0 || size % GRANULE != 0 {
+            pr_err!("{name}: memory {size}: give a multiple of 2M, at least 2M\n");
+            return Err(EINVAL);
+        }
+        let available = pages::available();
+        if size > available.saturating_sub(HOST_RESERVE) {
+            pr_err!("{name}: memory {size}: the host has {available} bytes to spare; ask for less\n");
+            return Err(ENOMEM);
+        }
+        let low_chunk = Pages::low(LOW_CHUNK_PAGES).inspect_err(|_| {
+            pr_err!("{name}: memory below 1 MiB is used up; remove another instance\n");
+        })?;
+        let low_pages = Pages::dma32(1)?;
+        let pieces = Self::collect(size, node).inspect_err(|e| {
+            if *e == ENOMEM {
+                pr_err!("{name}: memory {size}: the host's memory is too scattered; ask for less\n");
+            }
+        })?;
+        let ranges = merge(&pieces)?;
+        let mut resources = KVec::new();
+        for &range in ranges.iter() {
+            let label = CString::try_from_fmt(fmt!("multikernel {name}"))?;
+            resources.push(Resource::new(label, range)?, GFP_KERNEL)?;
+        }
+        Ok(Self { _resources: resources, low_chunk, low_pages, pieces, ranges, size })
+    }
+
+    fn collect(size: u64, node: i32) -> Result<KVec<Pages>> {
+        let mut pieces = KVec::new();
+        let mut left = size;
+        let mut piece = PIECE_MAX;
+        while left > 0 {
+            if pages::signal_pending() {
+                return Err(EINTR);
+            }
+            if pieces.len() >= PIECES_MAX {
+                return Err(ENOMEM);
+            }
+            match Pages::contig(piece.min(left), node) {
+                Ok(got) => {
+                    left = left.saturating_sub(got.range().size);
+                    pieces.push(got, GFP_KERNEL)?;
+                }
+                Err(e) if piece <= PIECE_MIN => return Err(e),
+                Err(_) => piece /= 2,
+            }
+        }
+        Ok(pieces)
+    }
+
+    /// Bytes that the administrator asked for.
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// What the layout of an image is made for.
+    pub(crate) fn map(&self) -> layout::Memory<'_> {
+        layout::Memory {
+            low_chunk: self.low_chunk.range(),
+            low_pages: self.low_pages.range(),
+            pieces: &self.ranges,
+        }
+    }
+
+    /// What an image's firmware is built in: the map, its area, and the low pages.
+    ///
+    /// # Errors
+    ///
+    /// EFAULT when `area` is not within one piece.
+    pub(crate) fn firmware_mut(
+        &mut self,
+        area: Range,
+    ) -> Result<(layout::Memory<'_>, &mut [u8], &mut [u8])> {
+        let map = layout::Memory {
+            low_chunk: self.low_chunk.range(),
+            low_pages: self.low_pages.range(),
+            pieces: &self.ranges,
+        };
+        let piece = self
+            .pieces
+            .iter_mut()
+            .find(|piece| piece.range().contains(&area))
+            .ok_or(EFAULT)?;
+        let first = usize::try_from(area.start - piece.range().start)?;
+        let bytes = piece.bytes_mut().get_mut(first..).ok_or(EFAULT)?;
+        let bytes = bytes.get_mut(..usize::try_from(area.size)?).ok_or(EFAULT)?;
+        Ok((map, bytes, self.low_pages.bytes_mut()))
+    }
+
+    /// Copies `data` to the physical address `to`, across pieces that are neighbours.
+    ///
+    /// # Errors
+    ///
+    /// EFAULT when it does not lie in this memory.
+    pub(crate) fn copy_to(&mut self, to: u64, data: &[u8]) -> Result {
+        let end = to.checked_add(data.len() as u64).ok_or(EFAULT)?;
+        let mut left = data.len();
+        for piece in self.pieces.iter_mut() {
+            let have = piece.range();
+            let (from, until) = (to.max(have.start), end.min(have.end().ok_or(EFAULT)?));
+            if from >= until {
+                continue;
+            }
+            let len = usize::try_from(until - from)?;
+            let source = data.get(usize::try_from(from - to)?..).and_then(|d| d.get(..len));
+            let first = usize::try_from(from - have.start)?;
+            let target = piece.bytes_mut().get_mut(first..).and_then(|d| d.get_mut(..len));
+            target.ok_or(EFAULT)?.copy_from_slice(source.ok_or(EFAULT)?);
+            left -= len;
+        }
+        if left == 0 { Ok(()) } else { Err(EFAULT) }
+    }
+
+    /// A register of the spawn at the physical address `at`.
+    ///
+    /// # Errors
+    ///
+    /// EFAULT when it does not lie in this memory.
+    pub(crate) fn register(&self, at: u64) -> Result<Register> {
+        self.pieces.iter().find_map(|piece| Register::new(piece, at)).ok_or(EFAULT)
+    }
+}
+
+/// Sorts the pieces' ranges and merges neighbours.
+fn merge(pieces: &[Pages]) -> Result<KVec<Range>> {
+    let mut sorted = KVec::with_capacity(pieces.len(), GFP_KERNEL)?;
+    for piece in pieces {
+        sorted.push(piece.range(), GFP_KERNEL)?;
+    }
+    sorted.sort_unstable_by_key(|range: &Range| range.start);
+    let mut merged: KVec<Range> = KVec::with_capacity(sorted.len(), GFP_KERNEL)?;
+    for range in sorted {
+        match merged.last_mut() {
+            Some(last) if last.end() == Some(range.start) => last.size += range.size,
+            _ => merged.push(range, GFP_KERNEL)?,
+        }
+    }
+    Ok(merged)
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! multikernel: further Linux kernels beside this one, on CPUs and memory that it lends.
+//!
+//! Arrows run one way: `control` -> `instance` -> `cpu`, `memory`, `image`, `trampoline`, `watch`
+//! -> `portable` and `ffi`. See Documentation/design.rst.
+#![crate_name = "multikernel"]
+
+mod apic;
+mod control;
+mod cpu;
+mod ffi;
+mod image;
+mod instance;
+mod memory;
+mod portable;
+mod trampoline;
+mod watch;
+
+use kernel::prelude::*;
+
+module! {
+    type: Multikernel,
+    name: "multikernel",
+    authors: ["multikernel maintainers"],
+    description: "Several Linux kernels side by side, without a hypervisor",
+    license: "GPL",
+}
+
+/// The module. Fields drop in this order: the faces first, so that nobody comes in any more.
+struct Multikernel {
+    _faces: control::Faces,
+    _registry: instance::registry::Open,
+}
+
+impl kernel::Module for Multikernel {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        let registry = instance::registry::Open::new(instance::Host::new()?);
+        Ok(Self { _faces: control::Faces::new()?, _registry: registry })
+    }
+}

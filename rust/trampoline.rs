@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The host-owned page below 1 MiB through which every lent CPU passes, see `asm/trampoline.h`.
+
+use crate::{
+    apic::ApicId,
+    ffi::{pages::Pages, x86}, //
+};
+use kernel::{
+    new_mutex,
+    prelude::*,
+    sync::Mutex,
+    time::{delay::fsleep, delay::udelay, Delta, Instant, Monotonic}, //
+};
+
+// Layout of the page, as in asm/trampoline.h.
+const PARAMS: usize = 0x800;
+const CR3: usize = PARAMS;
+const CR4: usize = PARAMS + 0x04;
+const ENTRY: usize = PARAMS + 0x08;
+const RSI: usize = PARAMS + 0x10;
+const MSRS: usize = PARAMS + 0x18;
+const GENERATION: usize = PARAMS + 0x28;
+const ACK: usize = PARAMS + 0x2c;
+const FAR: usize = PARAMS + 0x30;
+const GDT_PTR: usize = PARAMS + 0x38;
+const IDT_PTR: usize = PARAMS + 0x40;
+const IRET: usize = PARAMS + 0x50;
+const IDT: usize = 0xa00;
+const GATES: usize = 32;
+const CODE_SELECTOR: u64 = 0x10;
+
+const PAGE: usize = 4096;
+/// The trampoline page, then the three page tables of a parked CPU.
+const NR_PAGES: u32 = 4;
+
+/// How long a CPU may take from SIPI to its proof. Microseconds on hardware; an emulator that
+/// shares its processors with others needs the rest.
+const ACK_DEADLINE: Delta = Delta::from_millis(1000);
+/// When the second SIPI is sent, as the SDM's start-up sequence has it (vol. 3, 10.4.4.1).
+const SECOND_SIPI: Delta = Delta::from_millis(10);
+
+/// Where a CPU goes from the trampoline.
+#[derive(Copy, Clone)]
+pub(crate) struct Target {
+    /// Physical address of the top page table, below 4 GiB.
+    pub(crate) cr3: u32,
+    /// 64-bit entry point.
+    pub(crate) entry: u64,
+    /// %rsi at the entry point.
+    pub(crate) rsi: u64,
+}
+
+/// The trampoline. One CPU goes through at a time.
+#[pin_data]
+pub(crate) struct Trampoline {
+    parking: Target,
+    page: u8,
+    #[pin]
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    low: Pages,
+    generation: u32,
+}
+
+impl Trampoline {
+    /// Takes four pages below 1 MiB and prepares them.
+    ///
+    /// # Errors
+    ///
+    /// ENOMEM.
+    pub(crate) fn new() -> Result<impl PinInit<Self, Error>> {
+        let mut low = Pages::low(NR_PAGES)?;
+        let start = low.range().start;
+        let base = u32::try_from(start)?;
+        let page = u8::try_from(start / PAGE as u64)?;
+        let code = x86::trampoline();
+        low.bytes_mut().get_mut(..code.len()).ok_or(EINVAL)?.copy_from_slice(code);
+        relocate(&low, base);
+        let parking = Target {
+            cr3: base.wrapping_add(PAGE as u32),
+            entry: u64::from(base) + u64::from(x86::trampoline_park()),
+            rsi: 0,
+        };
+        Ok(try_pin_init!(Self {
+            parking,
+            page,
+            inner <- new_mutex!(Inner { low, generation: 0 }),
+        }))
+    }
+
+    /// Stops a CPU and sends it to `target`; returns when it has come by.
+    ///
+    /// # Errors
+    ///
+    /// ETIMEDOUT when the CPU gave no proof in time: it may be anywhere.
+    pub(crate) fn launch(&self, cpu: ApicId, target: Target) -> Result {
+        let mut inner = self.inner.lock();
+        // 0 is what the page holds before the first proof.
+        let generation = inner.generation.wrapping_add(1).max(1);
+        inner.generation = generation;
+        let low = &inner.low;
+        low.write_u32(CR3, target.cr3);
+        low.write_u32(CR4, x86::cr4_mce());
+        low.write_u64(ENTRY, target.entry);
+        low.write_u64(RSI, target.rsi);
+        low.write_u32(ACK, 0);
+        low.write_u32(GENERATION, generation);
+
+        cpu.send_init();
+        udelay(Delta::from_micros(10));
+        cpu.send_startup(self.page);
+        let sent = Instant::<Monotonic>::now();
+        let mut second = true;
+        // On hardware the proof is there within microseconds, so look often at first.
+        for _ in 0..100 {
+            if low.read_u32(ACK) == generation {
+                return Ok(());
+            }
+            udelay(Delta::from_micros(5));
+        }
+        while low.read_u32(ACK) != generation {
+            let waited = sent.elapsed();
+            if waited >= ACK_DEADLINE {
+                // A late proof must not find parameters that changed under it.
+                cpu.send_init();
+                return Err(ETIMEDOUT);
+            }
+            if second && waited >= SECOND_SIPI {
+                cpu.send_startup(self.page);
+                second = false;
+            }
+            fsleep(Delta::from_micros(200));
+        }
+        Ok(())
+    }
+
+    /// Stops a CPU and parks it; the proof shows that it runs nothing else any more.
+    ///
+    /// # Errors
+    ///
+    /// See [`Trampoline::launch`].
+    pub(crate) fn park(&self, cpu: ApicId) -> Result {
+        self.launch(cpu, self.parking)
+    }
+}
+
+/// Turns the offsets of the assembled page into addresses, and maps the first 2 MiB.
+fn relocate(low: &Pages, base: u32) {
+    let wide = u64::from(base);
+    let add32 = |offset: usize| low.write_u32(offset, low.read_u32(offset).wrapping_add(base));
+    let read64 = |offset: usize| {
+        u64::from(low.read_u32(offset)) | u64::from(low.read_u32(offset.wrapping_add(4))) << 32
+    };
+
+    add32(FAR);
+    // The bases follow 16-bit limits, so they are not aligned: rewrite both.
+    let limit_and_base = |limit: u64| limit | (wide << 16);
+    low.write_u64(GDT_PTR, limit_and_base(4 * 8 - 1) + (0x900 << 16));
+    low.write_u64(IDT_PTR, limit_and_base(GATES as u64 * 16 - 1) + ((IDT as u64) << 16));
+    low.write_u64(IRET, read64(IRET).wrapping_add(wide));
+    low.write_u64(IRET + 24, read64(IRET + 24).wrapping_add(wide));
+
+    for (i, msr) in x86::trace_msrs().into_iter().enumerate() {
+        low.write_u32(MSRS + i * 4, msr);
+    }
+
+    // 64-bit interrupt gates, SDM vol. 3, 7.14.1: present, type 14.
+    for gate in (0..GATES).map(|i| IDT + i * 16) {
+        let handler = read64(gate).wrapping_add(wide);
+        let low_half = (handler & 0xffff) | CODE_SELECTOR << 16 | 0x8e00 << 32 | (handler >> 16 & 0xffff) << 48;
+        low.write_u64(gate, low_half);
+        low.write_u64(gate + 8, handler >> 32);
+    }
+
+    // PML4, PDPT, PD with one 2 MiB page (SDM vol. 3, 5.5.4): present, writable; bit 7 = page.
+    low.write_u64(PAGE, (wide + 2 * PAGE as u64) | 3);
+    low.write_u64(2 * PAGE, (wide + 3 * PAGE as u64) | 3);
+    low.write_u64(3 * PAGE, 0x83);
+}
