@@ -73,7 +73,7 @@ impl Drop for Claim {
     }
 }
 
-/// All CPUs of an instance, boot CPU first. Dropping it lets the host have them back.
+/// All CPUs of an instance. Dropping it lets the host have them back.
 pub(crate) struct Lease {
     claims: KVec<Claim>,
     /// After the claims: broadcasts reach a CPU until its claim is gone.
@@ -81,23 +81,23 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
-    /// Claims `boot` and every other CPU of `cpus`.
+    /// Claims every CPU of `cpus`.
     ///
     /// # Errors
     ///
     /// The CPU that could not be had, with the error of [`Claim::new`]; nothing stays claimed.
-    pub(crate) fn new(cpus: &CpuSet, boot: u32) -> Result<Self, (u32, Error)> {
+    pub(crate) fn new(cpus: &CpuSet) -> Result<Self, (u32, Error)> {
         let at = |cpu| move |e: Error| (cpu, e);
         let inhibit = BroadcastInhibit::new();
-        let mut claims = KVec::with_capacity(cpus.len(), GFP_KERNEL).map_err(|e| (boot, e.into()))?;
-        for cpu in core::iter::once(boot).chain(cpus.iter().filter(|&cpu| cpu != boot)) {
+        let mut claims = KVec::with_capacity(cpus.len(), GFP_KERNEL).map_err(|e| (0, e.into()))?;
+        for cpu in cpus.iter() {
             let claim = Claim::new(cpu).map_err(at(cpu))?;
             claims.push(claim, GFP_KERNEL).map_err(|e| (cpu, e.into()))?;
         }
         Ok(Self { claims, _inhibit: inhibit })
     }
 
-    /// The claims, boot CPU first.
+    /// The claims, by CPU number.
     pub(crate) fn claims(&self) -> &[Claim] {
         &self.claims
     }
@@ -127,6 +127,11 @@ pub(crate) fn veto(cpu: u32) -> Result {
         0 => Ok(()),
         _ => Err(EBUSY),
     }
+}
+
+/// Whether any CPU is lent now.
+pub(crate) fn any_claimed() -> bool {
+    CLAIMED.iter().any(|slot| slot.load(Relaxed) != 0)
 }
 
 /// Stops every CPU that may be running foreign code: the host is crashing, so no lock is taken.

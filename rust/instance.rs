@@ -82,18 +82,18 @@ struct View {
     release: Release,
     since: Instant<Monotonic>,
     starts: u64,
-    kills: u64,
+    stops: u64,
 }
 
 /// Counters of an instance, one "key value" line each.
 pub(crate) struct Stats {
     starts: u64,
-    kills: u64,
+    stops: u64,
 }
 
 impl fmt::Display for Stats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "starts {}\nkills {}", self.starts, self.kills)
+        writeln!(f, "starts {}\nstops {}", self.starts, self.stops)
     }
 }
 
@@ -113,7 +113,7 @@ impl Instance {
                     release: Release::default(),
                     since: Instant::now(),
                     starts: 0,
-                    kills: 0,
+                    stops: 0,
                 }),
                 device <- class::Slot::new(),
                 work <- new_work!("Instance::work"),
@@ -156,7 +156,7 @@ impl Instance {
     /// The counters.
     pub(crate) fn stats(&self) -> Stats {
         let view = self.view.lock();
-        Stats { starts: view.starts, kills: view.kills }
+        Stats { starts: view.starts, stops: view.stops }
     }
 
     fn enter(&self, state: State, reason: Reason) {
@@ -167,7 +167,7 @@ impl Instance {
             view.since = Instant::now();
             match state {
                 State::Running => view.starts = view.starts.saturating_add(1),
-                State::Stopped => view.kills = view.kills.saturating_add(1),
+                State::Stopped => view.stops = view.stops.saturating_add(1),
                 _ => {}
             }
         }
@@ -245,7 +245,7 @@ impl Instance {
                     return Err(E2BIG);
                 };
                 life::fit(name, &image, present)?;
-                let lease = Lease::new(&cpus, boot_cpu).map_err(|(cpu, e)| {
+                let lease = Lease::new(&cpus).map_err(|(cpu, e)| {
                     pr_err!("{name}: CPU {cpu} cannot be claimed; take it offline first\n");
                     e
                 })?;
@@ -350,9 +350,13 @@ impl Instance {
                 self.enter(State::Running, Reason::None);
                 Ok(())
             }
-            Err((ready, e)) => {
-                life.phase = Phase::Ready(ready);
-                self.enter(State::Stopped, Reason::StartFailed);
+            Err((phase, e)) => {
+                let state = match phase {
+                    Phase::Quarantined(_) => State::Quarantined,
+                    _ => State::Stopped,
+                };
+                life.phase = phase;
+                self.enter(state, Reason::StartFailed);
                 Err(e)
             }
         }
@@ -385,6 +389,17 @@ impl Instance {
     pub(crate) fn seen_stopped(self: &Arc<Self>) {
         // Queued already is as good.
         let _ = self.host.queue.queue().enqueue(self.clone());
+    }
+}
+
+impl Instance {
+    /// The host goes down: stops the spawn, if one runs.
+    pub(crate) fn host_down(&self) {
+        let mut life = self.life.lock();
+        if matches!(life.phase, Phase::Running(_)) {
+            // A failure is the quarantine, which is logged; the host goes down all the same.
+            let _ = self.bury(&mut life, Reason::HostDown);
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! are documented in Documentation/abi.rst.
 
 use crate::{
+    cpu,
     ffi::{
         configfs::Dependency,
         hooks::Segment,
@@ -77,6 +78,20 @@ fn boot_cpu(flags: u64) -> Result<u32> {
 fn online(cpu: u32) -> Error {
     pr_err!("kexec_load: CPU {cpu} is online: echo 0 > /sys/devices/system/cpu/cpu{cpu}/online\n");
     EBUSY
+}
+
+/// Stops every spawn before the host goes down.
+pub(super) fn host_down() {
+    registry::for_each(Instance::host_down);
+}
+
+/// Keeps the host awake while CPUs are lent: they could not be brought over.
+pub(super) fn may_suspend() -> Result {
+    if cpu::any_claimed() {
+        pr_err!("suspend: CPUs are lent; unload the instances first\n");
+        return Err(EBUSY);
+    }
+    Ok(())
 }
 
 /// Starts the named instance.

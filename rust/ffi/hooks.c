@@ -3,6 +3,8 @@
 #include <linux/cpuhotplug.h>
 #include <linux/kexec.h>
 #include <linux/module.h>
+#include <linux/reboot.h>
+#include <linux/suspend.h>
 
 #include "shim.h"
 
@@ -36,13 +38,53 @@ static const struct multikernel_ops mk_ops = {
 	.crash_stop = mk_crash_stop,
 };
 
+/* Reboot, poweroff, halt and kexec of the host: no spawn outlives it. */
+static int mk_reboot(struct notifier_block *nb, unsigned long action, void *data)
+{
+	mk_rust_host_down();
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block mk_reboot_notifier = { .notifier_call = mk_reboot };
+
+#ifdef CONFIG_PM_SLEEP
+/* Lent CPUs and memory cannot be brought over a suspend. */
+static int mk_pm(struct notifier_block *nb, unsigned long action, void *data)
+{
+	if (action != PM_SUSPEND_PREPARE && action != PM_HIBERNATION_PREPARE)
+		return NOTIFY_DONE;
+	return notifier_from_errno(mk_rust_may_suspend());
+}
+
+static struct notifier_block mk_pm_notifier = { .notifier_call = mk_pm };
+#else
+static struct notifier_block mk_pm_notifier;
+#endif
+
 int mk_hooks_register(void)
 {
-	return multikernel_register(&mk_ops);
+	int ret = multikernel_register(&mk_ops);
+
+	if (ret)
+		return ret;
+	ret = register_pm_notifier(&mk_pm_notifier);
+	if (ret)
+		goto out_ops;
+	ret = register_reboot_notifier(&mk_reboot_notifier);
+	if (ret)
+		goto out_pm;
+	return 0;
+out_pm:
+	unregister_pm_notifier(&mk_pm_notifier);
+out_ops:
+	multikernel_unregister(&mk_ops);
+	return ret;
 }
 
 void mk_hooks_unregister(void)
 {
+	unregister_reboot_notifier(&mk_reboot_notifier);
+	unregister_pm_notifier(&mk_pm_notifier);
 	multikernel_unregister(&mk_ops);
 }
 

@@ -46,6 +46,10 @@ pub(crate) struct Callbacks {
     pub(crate) start: fn(&CStr) -> Result,
     /// The host is crashing: any context, no locks.
     pub(crate) crash_stop: fn(),
+    /// The host reboots, powers off or starts another kernel; may sleep.
+    pub(crate) host_down: fn(),
+    /// The host wants to sleep; an error keeps it awake.
+    pub(crate) may_suspend: fn() -> Result,
     /// Called before a CPU goes online; an error keeps it offline.
     pub(crate) cpu_starting: fn(u32) -> Result,
 }
@@ -122,6 +126,22 @@ extern "C" fn mk_rust_crash_stop() {
     if let Some(callbacks) = CALLBACKS.as_ref() {
         (callbacks.crash_stop)();
     }
+}
+
+#[no_mangle]
+extern "C" fn mk_rust_host_down() {
+    if let Some(callbacks) = CALLBACKS.as_ref() {
+        (callbacks.host_down)();
+    }
+}
+
+#[no_mangle]
+extern "C" fn mk_rust_may_suspend() -> c_int {
+    from_result(|| {
+        let callbacks = CALLBACKS.as_ref().ok_or(EOPNOTSUPP)?;
+        (callbacks.may_suspend)()?;
+        Ok(0)
+    })
 }
 
 #[no_mangle]

@@ -56,5 +56,7 @@ int mk_rust_load(unsigned long entry, unsigned long nr_segments,
 		 const struct kexec_segment *segments, unsigned long flags);
 int mk_rust_start(const char *name);
 void mk_rust_crash_stop(void);
+void mk_rust_host_down(void);
+int mk_rust_may_suspend(void);
 
 #endif

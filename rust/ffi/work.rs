@@ -36,6 +36,12 @@ impl OwnedQueue {
         Ok(Self(NonNull::new(from_err_ptr(queue)?).ok_or(ENOMEM)?))
     }
 
+    /// Waits until nothing is queued or running.
+    pub(crate) fn drain(&self) {
+        // SAFETY: The queue lives as long as `self`.
+        unsafe { bindings::drain_workqueue(self.0.as_ptr()) };
+    }
+
     /// The queue, to put work on.
     pub(crate) fn queue(&self) -> &Queue {
         // SAFETY: The queue lives as long as `self`.

@@ -81,7 +81,7 @@ void mk_icr_write(u32 icr, u32 apic_id)
 		unsigned int spins = 0;
 
 		/* xAPIC: the delivery status bit, at most a few microseconds. */
-		while ((apic_read(APIC_ICR) & APIC_ICR_BUSY) && spins++ < 100000)
+		while ((apic->read(APIC_ICR) & APIC_ICR_BUSY) && spins++ < 100000)
 			cpu_relax();
 	}
 	local_irq_restore(flags);

@@ -68,32 +68,28 @@ impl Ready {
     ///
     /// # Errors
     ///
-    /// The instance as it was, and EBUSY when a CPU has come online, E2BIG when the image does
-    /// not fit, ETIMEDOUT when the CPU never reached the trampoline (it is parked again, or the
-    /// quarantine is the caller's).
+    /// The phase that it ends in, and EBUSY when a CPU has come online, E2BIG when the image does
+    /// not fit, ETIMEDOUT when the CPU never reached the trampoline.
     pub(super) fn start(
         mut self,
         name: &Name,
         trampoline: &Trampoline,
         watch: impl FnOnce(&Self, &Layout) -> Result<Arc<Watch>>,
-    ) -> Result<Running, (Self, Error)> {
+    ) -> Result<Running, (Phase, Error)> {
         let (target, layout) = match self.place(name) {
             Ok(placed) => placed,
-            Err(e) => return Err((self, e)),
+            Err(e) => return Err((Phase::Ready(self), e)),
         };
         let boot = self.lease.claims().iter().find(|c| c.cpu() == self.boot_cpu).map(|c| c.apic());
         let (Some(boot), Ok(watch)) = (boot, watch(&self, &layout)) else {
-            return Err((self, ENOMEM));
+            return Err((Phase::Ready(self), ENOMEM));
         };
         self.lease.mark_running(cpu::Running::Yes);
         let watch = watch::start(watch);
-        if let Err(e) = trampoline.launch(boot, target) {
-            pr_err!("{name}: CPU {} did not reach the trampoline within a second\n", self.boot_cpu);
-            drop(watch);
-            self.lease.mark_running(cpu::Running::No);
-            return Err((self, e));
-        }
-        Ok(Running { watch: Some(watch), ready: self })
+        let running = Running { watch: Some(watch), ready: self };
+        let Err(e) = trampoline.launch(boot, target) else { return Ok(running) };
+        pr_err!("{name}: the boot CPU did not reach the trampoline within a second\n");
+        Err((running.bury(name, trampoline).map_or_else(Phase::Quarantined, Phase::Ready), e))
     }
 
     /// Fills the instance's memory for a start.

@@ -42,7 +42,9 @@ impl Drop for Open {
     fn drop(&mut self) {
         // The module is pinned by every instance, so there is none left.
         let host = REGISTRY.lock().host.take();
-        drop(host);
+        if let Some(host) = host {
+            host.queue.drain();
+        }
     }
 }
 
@@ -97,6 +99,16 @@ pub(super) fn reserve(instance: &Instance, cpus: &CpuSet, note: impl FnOnce()) -
 /// Finds an instance.
 pub(crate) fn find(mut is_it: impl FnMut(&Instance) -> bool) -> Option<Arc<Instance>> {
     REGISTRY.lock().instances.iter().find(|i| is_it(i)).cloned()
+}
+
+/// Calls `f` for each instance, without a lock held.
+pub(crate) fn for_each(f: impl Fn(&Instance)) {
+    let mut done = 0;
+    // Ids only grow, and so does the list.
+    while let Some(instance) = find(|i| i.id > done) {
+        done = instance.id;
+        f(&instance);
+    }
 }
 
 /// A line for each instance, in the order of their ids.
