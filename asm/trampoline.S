@@ -17,6 +17,7 @@
 	.balign 16
 
 SYM_DATA_START(mk_trampoline)
+.Lbase:
 	.code16
 	/* SDM vol. 3, 10.4.3: a SIPI with vector V starts at V00:0000. */
 	cli
@@ -43,7 +44,7 @@ SYM_DATA_START(mk_trampoline)
 
 	.code64
 .Llong_mode:
-	lidt	(mk_trampoline + TRAMPOLINE_PARAMS + PARAMS_IDT_PTR)(%rip)
+	lidt	(.Lbase + TRAMPOLINE_PARAMS + PARAMS_IDT_PTR)(%rip)
 	movl	$TRAMPOLINE_DS, %eax
 	movl	%eax, %ds
 	movl	%eax, %es
@@ -51,10 +52,10 @@ SYM_DATA_START(mk_trampoline)
 	xorl	%eax, %eax
 	movl	%eax, %fs
 	movl	%eax, %gs
-	leaq	(mk_trampoline + TRAMPOLINE_STACK_TOP)(%rip), %rsp
+	leaq	(.Lbase + TRAMPOLINE_STACK_TOP)(%rip), %rsp
 
 	/* Tracing and counters of the last owner would go on writing: off. */
-	leaq	(mk_trampoline + TRAMPOLINE_PARAMS + PARAMS_MSRS)(%rip), %rbx
+	leaq	(.Lbase + TRAMPOLINE_PARAMS + PARAMS_MSRS)(%rip), %rbx
 	movl	$4, %edi
 1:	movl	(%rbx), %ecx
 	testl	%ecx, %ecx
@@ -66,11 +67,11 @@ SYM_DATA_START(mk_trampoline)
 	decl	%edi
 	jnz	1b
 2:
-	movq	(mk_trampoline + TRAMPOLINE_PARAMS + PARAMS_RSI)(%rip), %rsi
-	movq	(mk_trampoline + TRAMPOLINE_PARAMS + PARAMS_ENTRY)(%rip), %rdx
+	movq	(.Lbase + TRAMPOLINE_PARAMS + PARAMS_RSI)(%rip), %rsi
+	movq	(.Lbase + TRAMPOLINE_PARAMS + PARAMS_ENTRY)(%rip), %rdx
 	/* The parameters have been read: the host may reuse them after this. */
-	movl	(mk_trampoline + TRAMPOLINE_PARAMS + PARAMS_GENERATION)(%rip), %eax
-	movl	%eax, (mk_trampoline + TRAMPOLINE_PARAMS + PARAMS_ACK)(%rip)
+	movl	(.Lbase + TRAMPOLINE_PARAMS + PARAMS_GENERATION)(%rip), %eax
+	movl	%eax, (.Lbase + TRAMPOLINE_PARAMS + PARAMS_ACK)(%rip)
 	jmp	*%rdx
 
 .Lpark:
@@ -89,7 +90,7 @@ SYM_DATA_START(mk_trampoline)
 	xorl	%edx, %edx
 	wrmsr
 .Lback:
-	leaq	(mk_trampoline + TRAMPOLINE_PARAMS + PARAMS_IRET)(%rip), %rsp
+	leaq	(.Lbase + TRAMPOLINE_PARAMS + PARAMS_IRET)(%rip), %rsp
 	iretq
 
 	.org	mk_trampoline + TRAMPOLINE_PARAMS, 0xcc

@@ -20,7 +20,7 @@ apt_mirror() {
 # apt_state SUITE...: sets APT_OPTIONS for apt-get and apt-cache to use these suites only.
 # All of these return 1 after saying why; the caller knows what else there is.
 apt_state() {
-	local folder mirror suite keyring
+	local folder mirror keyring
 	command -v apt-get >/dev/null || { note "this machine has no apt" && return 1; }
 	mirror=$(apt_mirror)
 	[ -n "$mirror" ] || { note "apt has no Debian mirror for suite '$(apt_suite)'" && return 1; }

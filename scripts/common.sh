@@ -47,25 +47,23 @@ trap leave EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
-# temporary_folder VAR: a folder that goes when the script does
+# temporary_folder: sets WORK, a folder that goes when the script does
+WORK=''
 temporary_folder() {
-	local made
 	mkdir -p "$CACHE/tmp"
-	made=$(mktemp -d "$CACHE/tmp/XXXXXX")
-	at_exit "rm -rf '$made'"
-	printf -v "$1" '%s' "$made"
+	WORK=$(mktemp -d "$CACHE/tmp/XXXXXX")
+	at_exit "rm -rf '$WORK'"
 }
 
 # --- running ---------------------------------------------------------------------------
 
 # A command that we wait for runs in a session of its own, so that Ctrl-C comes to us
 # alone and the whole of it (make's jobs, QEMU) is ended by its group id.
-start_group() { # start_group VAR COMMAND...
-	local _var=$1
-	shift
+GROUP=''
+start_group() { # sets GROUP, the id to wait for
 	setsid "$@" &
-	printf -v "$_var" '%s' "$!"
-	GROUPS_OWNED+=("$!")
+	GROUP=$!
+	GROUPS_OWNED+=("$GROUP")
 }
 
 end_group() {
@@ -99,7 +97,8 @@ progress() {
 	shift 3
 	mkdir -p "$(dirname "$log")"
 	: >"$log"
-	start_group pid "$@" >"$log" 2>&1 </dev/null
+	start_group "$@" >"$log" 2>&1 </dev/null
+	pid=$GROUP
 	while kill -0 "$pid" 2>/dev/null; do
 		sleep 0.5
 		now=$((SECONDS - began))
@@ -211,12 +210,14 @@ find_vng() {
 	return 1
 }
 
+QEMU_VERSION=''
 find_qemu() {
 	QEMU=${QEMU:-$(command -v qemu-system-x86_64 || true)}
 	[ -n "$QEMU" ] && QEMU_VERSION=$("$QEMU" --version | sed -n '1s/.*version \([0-9.]*\).*/\1/p')
 }
 
 # kbuild_tools: sets MAKE_TOOLS, the arguments that every make of the kernel gets
+MAKE_TOOLS=()
 kbuild_tools() {
 	local bin libclang
 	find_rust || die "no rustc $RUSTC_MIN or newer with its library source" "Run scripts/install-deps."
