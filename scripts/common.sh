@@ -230,7 +230,8 @@ kbuild_tools() {
 	# A fixed identity, so that the same sources give the same image.
 	export KBUILD_BUILD_TIMESTAMP='1970-01-01' KBUILD_BUILD_USER=multikernel KBUILD_BUILD_HOST=multikernel
 	unset MAKEFLAGS MFLAGS MAKELEVEL
-	MAKE_TOOLS=(ARCH=x86_64 "LLVM=-$LLVM_MAJOR" "CC=ccache clang-$LLVM_MAJOR" "HOSTCC=ccache clang-$LLVM_MAJOR"
+	# Not HOSTCC: it is handed to rustc as the linker, which must be one word.
+	MAKE_TOOLS=(ARCH=x86_64 "LLVM=-$LLVM_MAJOR" "CC=ccache clang-$LLVM_MAJOR"
 		"RUSTC=$RUSTC" "HOSTRUSTC=$RUSTC" "RUSTDOC=$bin/rustdoc" "RUSTFMT=$bin/rustfmt"
 		"CLIPPY_DRIVER=$bin/clippy-driver" "BINDGEN=$BINDGEN")
 }

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-2.0
+# For people; the kernel's build reads Kbuild. Everything is built in a cache folder outside the checkout
+# ($MULTIKERNEL_CACHE, or ~/.cache/multikernel); every target fetches and builds what it needs first.
+
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+S := scripts
+
+help:
+	@echo 'multikernel: further Linux kernels on CPUs and memory that a running one lends'
+	@echo
+	@echo '  make demo          boot a host in QEMU, and a stock Debian kernel beside it'
+	@echo '       SPAWN=bzImage [INITRD=file] [CPUS=2] [MEM=512M] [APPEND="..."]   ... or this one'
+	@echo '  make test          every test; the last line counts them'
+	@echo '       T=suite[/case] only these (make test T=list shows the suites)'
+	@echo '  make test-long     the long runs: debug kernel, hours of fuzzing, soak'
+	@echo '  make shell         a shell on the host kernel, with the module at hand'
+	@echo '  make module        multikernel.ko'
+	@echo '  make kernel        Linux 7.3 with patches/linux    [LINUX_SRC=tree or tarball]'
+	@echo '  make kexec-tools   kexec with patches/kexec-tools  [KEXEC_TOOLS_SRC=tree or tarball]'
+	@echo '  make bench         measurements'
+	@echo '  make bench-boot    the boot of a spawn kernel, phase by phase'
+	@echo '  make lint          rustfmt, clippy, checkpatch, shellcheck, sparse, links, unsafe blocks'
+	@echo '  make docs          Documentation as HTML'
+	@echo '  make clean         objects of this checkout; ALL=1: the whole cache, with the kernel'
+
+demo:
+	@$S/demo
+
+test:
+	@$S/install-deps
+	@selftests/run $(if $(T),'$(T)')
+
+test-long:
+	@$S/install-deps
+	@selftests/run --long $(if $(T),'$(T)')
+
+shell: deps
+	@$S/shell
+
+module: deps
+	@$S/build-module
+
+kernel: deps
+	@$S/build-kernel
+
+kexec-tools: deps
+	@$S/build-kexec-tools
+
+bench: deps
+	@$S/bench
+
+bench-boot: deps
+	@$S/bench-boot
+
+lint: deps
+	@$S/lint
+
+docs: deps
+	@$S/docs
+
+clean:
+	@$S/clean $(if $(ALL),all)
+
+deps:
+	@$S/install-deps
+
+.PHONY: help demo test test-long shell module kernel kexec-tools bench bench-boot lint docs clean deps

@@ -1,0 +1,101 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Reads KTAP on stdin, shows it, and counts the results of the innermost tests.
+
+usage: ktap.py COUNTS [--all]
+
+COUNTS is a file that gets one line, "passed failed skipped". Without --all only failures
+and what was said before them are shown. Nested results count once: a line whose own
+subtests were counted is their summary. A plan that was not kept counts as a failure.
+"""
+
+import re
+import sys
+
+RESULT = re.compile(r"^(?P<indent>(?: |# )*)(?P<no>not )?ok (?P<number>\d+)\b[ \t]*-?[ \t]*(?P<rest>.*)$")
+PLAN = re.compile(r"^(?P<indent>(?: |# )*)1\.\.(?P<count>\d+)\b")
+BAIL = re.compile(r"^(?: |# )*Bail out!(.*)")
+SKIP = re.compile(r"# *skip\b", re.IGNORECASE)
+# An expected failure is not one; the kernel's harness writes it as "ok # XFAIL".
+PENDING_LINES = 40
+
+
+class Level:
+    """One depth of nesting: how many results it promised and gave."""
+
+    def __init__(self):
+        self.planned = None
+        self.seen = 0
+        self.failed = 0
+
+
+def main():
+    counts_file = sys.argv[1]
+    show_all = "--all" in sys.argv[2:]
+    passed = failed = skipped = 0
+    levels = {}  # depth -> Level
+    pending = []  # lines since the last result, told with a failure
+
+    def close(deeper_than):
+        """Ends the levels below a depth; returns how many results and failures they had."""
+        nonlocal failed
+        results = failures = 0
+        for depth in [d for d in levels if d > deeper_than]:
+            level = levels.pop(depth)
+            results += level.seen
+            failures += level.failed
+            if level.planned is not None and level.seen < level.planned:
+                failed += 1
+                failures += 1
+                print(f"not ok {level.planned - level.seen} of {level.planned} planned results are missing", flush=True)
+        return results, failures
+
+    for line in sys.stdin:
+        line = line.rstrip("\r\n")
+        # The console's own time stamps, when the lines come from a kernel log.
+        text = re.sub(r"^\[ *\d+\.\d+\] ?", "", line)
+        if show_all:
+            print(line, flush=True)
+        bail = BAIL.match(text)
+        if bail:
+            failed += 1
+            print(f"bailed out:{bail.group(1)}", flush=True)
+            continue
+        plan = PLAN.match(text)
+        if plan:
+            levels.setdefault(len(plan.group("indent")), Level()).planned = int(plan.group("count"))
+            continue
+        result = RESULT.match(text)
+        if not result:
+            pending = (pending + [line])[-PENDING_LINES:]
+            continue
+        depth = len(result.group("indent"))
+        summary, already = close(depth)
+        level = levels.setdefault(depth, Level())
+        level.seen += 1
+        skip = SKIP.search(result.group("rest"))
+        if result.group("no") and not skip:
+            # A summary fails with its parts, which were counted; alone, it is the failure.
+            level.failed += 1
+            if not already:
+                failed += 1
+            if not show_all:
+                print("\n".join(pending + [line]), flush=True)
+        elif summary:
+            pass
+        elif skip:
+            skipped += 1
+            if not show_all:
+                print(line.strip(), flush=True)
+        else:
+            passed += 1
+        pending = []
+    close(-1)
+    if pending and not show_all and failed:
+        print("\n".join(pending), flush=True)
+    with open(counts_file, "w", encoding="utf-8") as out:
+        out.write(f"{passed} {failed} {skipped}\n")
+
+
+if __name__ == "__main__":
+    main()
