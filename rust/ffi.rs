@@ -2,6 +2,7 @@
 
 //! The only place that calls C: every extern declaration, each behind a safe function or owner.
 
+pub(crate) mod attribute;
 pub(crate) mod class;
 pub(crate) mod configfs;
 pub(crate) mod hooks;

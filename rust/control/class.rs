@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Life: /sys/class/multikernel/NAME. See Documentation/ABI/testing/sysfs-class-multikernel.
+
+use crate::{
+    ffi::{attribute::Page, class::Attributes},
+    instance::Instance, //
+};
+use kernel::{
+    fmt::Write,
+    prelude::*,
+    str::CStr,
+    sync::{Arc, ArcBorrow}, //
+};
+
+impl Instance {
+    /// Makes the device of the instance appear.
+    pub(super) fn appear(self: &Arc<Self>) -> Result {
+        // A name is a valid C string by its rule.
+        let name = self.name().as_bytes_with_nul();
+        let name = CStr::from_bytes_with_nul(name).map_err(|_| EINVAL)?;
+        self.device.register(name, self.clone())
+    }
+}
+
+impl Attributes for Instance {
+    fn state_show(this: ArcBorrow<'_, Self>, out: &mut Page<'_>) -> Result {
+        Ok(writeln!(out, "{}", this.row().state)?)
+    }
+
+    fn state_store(this: ArcBorrow<'_, Self>, text: &[u8]) -> Result {
+        Arc::from(this).command(text)
+    }
+
+    fn reason_show(this: ArcBorrow<'_, Self>, out: &mut Page<'_>) -> Result {
+        Ok(writeln!(out, "{}", this.row().reason)?)
+    }
+
+    fn stats_show(this: ArcBorrow<'_, Self>, out: &mut Page<'_>) -> Result {
+        Ok(write!(out, "{}", this.stats())?)
+    }
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The C shim, class device part: /sys/class/multikernel/NAME.
+ *
+ * The struct device is the driver core's (device_create), so a reference that
+ * somebody keeps to it needs neither our data nor our code once it is
+ * unregistered. Attribute callbacks do: sysfs waits for them to leave, and
+ * starts none afterwards, before mk_device_unregister() returns. A callback
+ * must therefore never unregister its own device.
+ */
+#include <linux/capability.h>
+#include <linux/device.h>
+#include <linux/kdev_t.h>
+#include <linux/kobject.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+#include <linux/sysfs.h>
+
+#include "faces.h"
+
+struct mk_device {
+	struct device *dev;
+	const struct mk_device_ops *ops;
+	const void *data;
+};
+
+static ssize_t state_show(struct device *dev, struct device_attribute *attr, char *page)
+{
+	struct mk_device *mdev = dev_get_drvdata(dev);
+
+	return mdev->ops->state_show(mdev->data, page);
+}
+
+static ssize_t state_store(struct device *dev, struct device_attribute *attr,
+			   const char *text, size_t len)
+{
+	struct mk_device *mdev = dev_get_drvdata(dev);
+
+	/* The file mode speaks of the opener; this, of the writer. */
+	if (!capable(CAP_SYS_BOOT))
+		return -EPERM;
+	return mdev->ops->state_store(mdev->data, text, len);
+}
+static DEVICE_ATTR_RW(state);
+
+static ssize_t reason_show(struct device *dev, struct device_attribute *attr, char *page)
+{
+	struct mk_device *mdev = dev_get_drvdata(dev);
+
+	return mdev->ops->reason_show(mdev->data, page);
+}
+static DEVICE_ATTR_RO(reason);
+
+static ssize_t stats_show(struct device *dev, struct device_attribute *attr, char *page)
+{
+	struct mk_device *mdev = dev_get_drvdata(dev);
+
+	return mdev->ops->stats_show(mdev->data, page);
+}
+static DEVICE_ATTR_RO(stats);
+
+static struct attribute *mk_device_attrs[] = {
+	&dev_attr_state.attr,
+	&dev_attr_reason.attr,
+	&dev_attr_stats.attr,
+	NULL,
+};
+ATTRIBUTE_GROUPS(mk_device);
+
+/* For every uevent, those of `udevadm trigger` too. */
+static int mk_uevent(const struct device *dev, struct kobj_uevent_env *env)
+{
+	return add_uevent_var(env, "MULTIKERNEL_NAME=%s", dev_name(dev));
+}
+
+static const struct class mk_class = {
+	.name = "multikernel",
+	.dev_uevent = mk_uevent,
+};
+
+int mk_class_register(void)
+{
+	return class_register(&mk_class);
+}
+
+void mk_class_unregister(void)
+{
+	class_unregister(&mk_class);
+}
+
+struct mk_device *mk_device_register(const char *name, const struct mk_device_ops *ops,
+				     const void *data)
+{
+	struct mk_device *mdev;
+	struct device *dev;
+
+	if (!class_is_registered(&mk_class))
+		return ERR_PTR(-ENODEV);
+	mdev = kzalloc_obj(*mdev);
+	if (!mdev)
+		return ERR_PTR(-ENOMEM);
+	mdev->ops = ops;
+	mdev->data = data;
+	/* Callbacks may come before this returns; they do not use mdev->dev. */
+	dev = device_create_with_groups(&mk_class, NULL, MKDEV(0, 0), mdev,
+					mk_device_groups, "%s", name);
+	if (IS_ERR(dev)) {
+		kfree(mdev);
+		return ERR_CAST(dev);
+	}
+	mdev->dev = dev;
+	return mdev;
+}
+
+void mk_device_unregister(struct mk_device *mdev)
+{
+	device_unregister(mdev->dev);
+	kfree(mdev);
+}
+
+/* Wakes those who poll `state`, and tells udev. Sleeps. */
+void mk_device_changed(struct mk_device *mdev, const char *state, size_t len)
+{
+	char text[48];
+	char *envp[] = { text, NULL };
+
+	snprintf(text, sizeof(text), "MULTIKERNEL_STATE=%.*s", (int)min_t(size_t, len, 24), state);
+	sysfs_notify(&mdev->dev->kobj, NULL, "state");
+	/* Nobody can do anything about a lost uevent. */
+	kobject_uevent_env(&mdev->dev->kobj, KOBJ_CHANGE, envp);
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Prototypes of the C shim, the half that users see: configfs, the class
+ * device, /proc/multikernel. Mirrored by configfs.rs, class.rs and proc.rs.
+ *
+ * @data is always an Arc<T> that Rust gave away with Arc::into_raw(); the
+ * functions in the tables below know the T. C never looks behind it.
+ */
+#ifndef MULTIKERNEL_FACES_H
+#define MULTIKERNEL_FACES_H
+
+#include <linux/types.h>
+
+struct config_item;
+struct mk_device;
+struct proc_dir_entry;
+struct seq_file;
+
+/* What a directory of the configfs subsystem does; all may sleep. */
+struct mk_configfs_ops {
+	/* mkdir: on success *data is an Arc that the directory owns. */
+	int (*create)(const char *name, const void **data);
+	/* The directory is gone: gives its Arc back. */
+	void (*release)(const void *data);
+	ssize_t (*cpus_show)(const void *data, char *page);
+	ssize_t (*cpus_store)(const void *data, const char *text, size_t len);
+	ssize_t (*memory_show)(const void *data, char *page);
+	ssize_t (*memory_store)(const void *data, const char *text, size_t len);
+};
+
+/* What the attributes of a class device do; all may sleep. */
+struct mk_device_ops {
+	ssize_t (*state_show)(const void *data, char *page);
+	ssize_t (*state_store)(const void *data, const char *text, size_t len);
+	ssize_t (*reason_show)(const void *data, char *page);
+	ssize_t (*stats_show)(const void *data, char *page);
+};
+
+/* configfs.c */
+int mk_configfs_register(const struct mk_configfs_ops *ops);
+void mk_configfs_unregister(void);
+struct config_item *mk_configfs_depend(const void *data);
+void mk_configfs_undepend(struct config_item *item);
+
+/* class.c */
+int mk_class_register(void);
+void mk_class_unregister(void);
+struct mk_device *mk_device_register(const char *name, const struct mk_device_ops *ops,
+				     const void *data);
+void mk_device_unregister(struct mk_device *mdev);
+void mk_device_changed(struct mk_device *mdev, const char *state, size_t len);
+
+/* proc.c */
+struct proc_dir_entry *mk_proc_create(const char *name,
+				      int (*show)(struct seq_file *m, void *data));
+void mk_proc_remove(struct proc_dir_entry *entry);
+
+#endif
