@@ -7,13 +7,45 @@ mod configfs;
 mod kexec;
 mod proc;
 
-use crate::{cpu, ffi};
+use crate::{
+    cpu,
+    ffi::{
+        class::Class,
+        configfs::Subsystem,
+        hooks::{Callbacks, Registration},
+        proc::Entry, //
+    },
+    instance::Instance,
+};
 use kernel::prelude::*;
 
-/// All faces. Fields drop in this order: first no new instances, then no new users.
+/// All faces. Fields drop in this order: first those through which something new can come.
 pub(crate) struct Faces {
-    _configfs: ffi::configfs::Subsystem,
-    _hooks: ffi::hooks::Registration,
-    _proc: ffi::proc::Entry,
-    _class: ffi::class::Class,
+    _configfs: Subsystem,
+    _hooks: Registration,
+    _proc: Entry,
+    _class: Class,
+}
+
+impl Faces {
+    /// Shows the module to users.
+    ///
+    /// # Errors
+    ///
+    /// EBUSY when another module holds the hooks, ENOMEM, EEXIST.
+    pub(crate) fn new() -> Result<Self> {
+        let class = Class::new()?;
+        let proc = Entry::new::<proc::Overview>(c"multikernel")?;
+        let hooks = Registration::new(Callbacks {
+            load: kexec::load,
+            start: kexec::start,
+            crash_stop: cpu::crash_stop,
+            host_down: kexec::host_down,
+            may_suspend: kexec::may_suspend,
+            cpu_starting: cpu::veto,
+        })?;
+        // Last: a directory made in between would outlive a failed init.
+        let configfs = Subsystem::new::<Instance>()?;
+        Ok(Self { _configfs: configfs, _hooks: hooks, _proc: proc, _class: class })
+    }
 }

@@ -64,7 +64,7 @@ pub(crate) struct Instance {
     #[pin]
     view: SpinLock<View>,
     #[pin]
-    device: class::Slot,
+    pub(crate) device: class::Slot,
     #[pin]
     work: Work<Self>,
 }

@@ -96,7 +96,7 @@ pub(super) fn may_suspend() -> Result {
 
 /// Starts the named instance.
 pub(super) fn start(name: &CStr) -> Result {
-    let wanted = |i: &Instance| i.name().as_bytes() == name.to_bytes();
+    let wanted = |i: &Instance| i.name().as_str().as_bytes() == name.to_bytes();
     let instance: Arc<Instance> = registry::find(wanted).ok_or_else(|| {
         pr_err!("reboot: no such instance; see /proc/multikernel\n");
         ENODEV
