@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The memory map that a spawn kernel is given (boot.rst; `struct boot_e820_entry`; ACPI 6.5,
+//! 15.4).
+
+use super::{
+    fault::{Errno, Fault, Result},
+    layout::{Layout, Memory},
+    range::Range, //
+};
+use zerocopy::little_endian::{U32, U64};
+use zerocopy_derive as abi;
+
+/// Entries that the zero page has room for, `E820_MAX_ENTRIES_ZEROPAGE`.
+pub const ENTRIES_MAX: usize = 128;
+
+/// Type of a range (ACPI 6.5, table 15.6).
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Free for the spawn.
+    Ram = 1,
+    /// The spawn's, but not for its allocator.
+    Reserved = 2,
+    /// ACPI tables.
+    Acpi = 3,
+}
+
+/// One range, `struct boot_e820_entry`.
+#[derive(abi::FromBytes, abi::IntoBytes, abi::Immutable, abi::KnownLayout)]
+#[repr(C)]
+pub struct Entry {
+    /// First physical address.
+    pub addr: U64,
+    /// Bytes.
+    pub size: U64,
+    /// A [`Kind`].
+    pub kind: U32,
+}
+
+const _: () = assert!(size_of::<Entry>() == 20);
+
+/// Fills `table` with the instance's memory and returns the number of entries: sorted, disjoint,
+/// neighbours of one type merged.
+///
+/// # Errors
+///
+/// `TooBig` when the table is too short.
+pub fn fill(memory: &Memory<'_>, layout: &Layout, table: &mut [Entry]) -> Result<usize> {
+    let mut writer = Writer {
+        table,
+        used: 0,
+        end: 0,
+    };
+    for range in memory.sorted() {
+        if range == memory.low_pages {
+            writer.push(range, Kind::Reserved)?;
+        } else if range.contains(&layout.firmware) {
+            // The firmware area is the start of its piece, the ACPI tables that of the area.
+            let (acpi, rest) = split(range, layout.acpi.size);
+            let (firmware, ram) = split(rest, layout.firmware.size.saturating_sub(acpi.size));
+            writer.push(acpi, Kind::Acpi)?;
+            writer.push(firmware, Kind::Reserved)?;
+            writer.push(ram, Kind::Ram)?;
+        } else {
+            writer.push(range, Kind::Ram)?;
+        }
+    }
+    Ok(writer.used)
+}
+
+/// Cuts `range` after `size` bytes.
+fn split(range: Range, size: u64) -> (Range, Range) {
+    let size = size.min(range.size);
+    let rest = Range {
+        start: range.start.saturating_add(size),
+        size: range.size.saturating_sub(size), //
+    };
+    (
+        Range {
+            start: range.start,
+            size,
+        },
+        rest,
+    )
+}
+
+struct Writer<'a> {
+    table: &'a mut [Entry],
+    used: usize,
+    /// End of the last entry.
+    end: u64,
+}
+
+impl Writer<'_> {
+    fn push(&mut self, range: Range, kind: Kind) -> Result<()> {
+        if range.size == 0 {
+            return Ok(());
+        }
+        let adjacent = range.start == self.end;
+        self.end = range.start.saturating_add(range.size);
+        let last = self
+            .used
+            .checked_sub(1)
+            .and_then(|last| self.table.get_mut(last));
+        if let Some(last) = last.filter(|last| adjacent && last.kind.get() == kind as u32) {
+            last.size = U64::new(last.size.get().saturating_add(range.size));
+            return Ok(());
+        }
+        let Some(entry) = self.table.get_mut(self.used) else {
+            return Err(Fault {
+                errno: Errno::TooBig,
+                field: "e820",
+                value: self.used as u64,
+                remedy: "lend memory in fewer pieces",
+            });
+        };
+        *entry = Entry {
+            addr: U64::new(range.start),
+            size: U64::new(range.size),
+            kind: U32::new(kind as u32), //
+        };
+        self.used = self.used.saturating_add(1);
+        Ok(())
+    }
+}
