@@ -142,3 +142,27 @@ pub(crate) fn crash_stop() {
         }
     }
 }
+
+#[kunit_tests(multikernel_cpu)]
+mod tests {
+    use super::*;
+
+    /// The boot CPU is never lent, and an online CPU cannot be claimed; neither stays vetoed.
+    #[test]
+    fn refused_claims_leave_no_veto() {
+        assert!(matches!(Claim::new(0), Err(e) if e == EINVAL));
+        assert!(veto(0).is_ok());
+        if x86::cpu_online(1) {
+            assert!(matches!(Claim::new(1), Err(e) if e == EBUSY));
+            assert!(veto(1).is_ok());
+        }
+        assert!(!any_claimed());
+    }
+
+    /// A number beyond all tables is an error, not an access.
+    #[test]
+    fn impossible_cpu_is_refused() {
+        assert!(Claim::new(MAX_CPUS as u32).is_err());
+        assert!(veto(u32::MAX).is_err());
+    }
+}

@@ -251,7 +251,7 @@ impl Instance {
                 })?;
                 warn_of_siblings(name, &cpus);
                 let Some(memory) = memory.take() else { return Err(EINVAL) };
-                life.phase = Phase::Ready(Ready { image, boot_cpu, lease, memory, hold });
+                life.phase = Phase::Ready(Ready { image, boot_cpu, lease, memory, _hold: hold });
                 self.enter(State::Loaded, Reason::None);
             }
             Phase::Ready(ready) => {

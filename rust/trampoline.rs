@@ -180,3 +180,51 @@ fn relocate(low: &Pages, base: u32) {
     low.write_u64(2 * PAGE, (wide + 3 * PAGE as u64) | 3);
     low.write_u64(3 * PAGE, 0x83);
 }
+
+#[kunit_tests(multikernel_trampoline)]
+mod tests {
+    use super::*;
+
+    fn read_u64(low: &Pages, offset: usize) -> u64 {
+        u64::from(low.read_u32(offset)) | u64::from(low.read_u32(offset + 4)) << 32
+    }
+
+    /// Every address that a CPU follows in the page lies in it.
+    #[test]
+    fn addresses_lie_in_the_page() -> Result {
+        let mut low = Pages::low(NR_PAGES)?;
+        let start = low.range().start;
+        let page = start..start + PAGE as u64;
+        let code = x86::trampoline();
+        low.bytes_mut()[..code.len()].copy_from_slice(code);
+        relocate(&low, start as u32);
+
+        assert!(page.contains(&u64::from(low.read_u32(FAR))));
+        assert_eq!(read_u64(&low, GDT_PTR) >> 16, start + 0x900);
+        assert_eq!(read_u64(&low, IDT_PTR) >> 16, start + IDT as u64);
+        assert!(page.contains(&read_u64(&low, IRET)));
+        for gate in (0..GATES).map(|i| IDT + i * 16) {
+            let low_half = read_u64(&low, gate);
+            let handler = low_half & 0xffff | low_half >> 32 & 0xffff_0000;
+            assert!(page.contains(&handler));
+            assert_eq!(low_half >> 40 & 0xff, 0x8e);
+        }
+        Ok(())
+    }
+
+    /// The page tables of a parked CPU map the page to itself.
+    #[test]
+    fn page_is_mapped_to_itself() -> Result {
+        let low = Pages::low(NR_PAGES)?;
+        let start = low.range().start;
+        relocate(&low, start as u32);
+        let mut table = start + PAGE as u64;
+        for _ in 0..2 {
+            let entry = read_u64(&low, (table - start) as usize);
+            assert_eq!(entry & 0xfff, 3);
+            table = entry & !0xfff;
+        }
+        assert_eq!(read_u64(&low, (table - start) as usize), 0x83);
+        Ok(())
+    }
+}

@@ -61,10 +61,10 @@ bool mk_cpu_online(unsigned int cpu)
 /* Does another thread of this core stay with the host? */
 bool mk_cpu_lone_sibling(unsigned int cpu)
 {
-	unsigned int core = cpu_data(cpu).topo.core_id, pkg = cpu_data(cpu).topo.pkg_id, other;
+	unsigned int core = cpu_data(cpu).topo.logical_core_id, other;
 
 	for_each_online_cpu(other)
-		if (cpu_data(other).topo.core_id == core && cpu_data(other).topo.pkg_id == pkg)
+		if (cpu_data(other).topo.logical_core_id == core)
 			return true;
 	return false;
 }

@@ -42,7 +42,7 @@ pub(super) struct Ready {
     pub(super) lease: Lease,
     pub(super) memory: Memory,
     /// Keeps the configuration directory in place.
-    pub(super) hold: Dependency,
+    pub(super) _hold: Dependency,
 }
 
 /// A started instance.
