@@ -146,7 +146,7 @@ impl SetupHeader {
 /// # Errors
 ///
 /// `TooBig` when the memory has more ranges than the page has room for.
-pub fn fill(
+pub(super) fn fill(
     memory: &Memory<'_>,
     layout: &Layout,
     header: &Header,

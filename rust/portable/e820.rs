@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! The memory map that a spawn kernel is given (boot.rst; `struct boot_e820_entry`; ACPI 6.5,
-//! 15.4).
+//! 15.1).
 
 use super::{
     fault::{Errno, Fault, Result},
@@ -14,9 +14,9 @@ use zerocopy_derive as abi;
 /// Entries that the zero page has room for, `E820_MAX_ENTRIES_ZEROPAGE`.
 pub const ENTRIES_MAX: usize = 128;
 
-/// Type of a range (ACPI 6.5, table 15.6).
+/// Type of a range (ACPI 6.5, 15.1).
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(super) enum Kind {
     /// Free for the spawn.
     Ram = 1,
     /// The spawn's, but not for its allocator.
@@ -45,7 +45,7 @@ const _: () = assert!(size_of::<Entry>() == 20);
 /// # Errors
 ///
 /// `TooBig` when the table is too short.
-pub fn fill(memory: &Memory<'_>, layout: &Layout, table: &mut [Entry]) -> Result<usize> {
+pub(super) fn fill(memory: &Memory<'_>, layout: &Layout, table: &mut [Entry]) -> Result<usize> {
     let mut writer = Writer {
         table,
         used: 0,

@@ -55,7 +55,7 @@ pub struct Memory<'a> {
 
 impl Memory<'_> {
     /// Iterates over all ranges by ascending address.
-    pub fn sorted(&self) -> impl Iterator<Item = Range> + '_ {
+    pub(super) fn sorted(&self) -> impl Iterator<Item = Range> + '_ {
         let mut from = 0;
         // A selection sort needs no memory, and there are few ranges.
         core::iter::from_fn(move || {
@@ -92,7 +92,7 @@ impl Memory<'_> {
         if count == 0 || count > PIECES_MAX {
             return bad("pieces", count as u64, "give 1 to 64 pieces of memory");
         }
-        let mut seen = 0;
+        let mut seen: usize = 0;
         let mut last_end = 0;
         for range in self.sorted() {
             let Some(end) = range.end().filter(|&end| end <= page_table::LIMIT) else {
@@ -105,7 +105,7 @@ impl Memory<'_> {
                 return bad("memory", range.start, "lend no page twice");
             }
             last_end = end;
-            seen += 1;
+            seen = seen.saturating_add(1);
         }
         // Two ranges with one start are the same to `sorted()`.
         if seen != count.saturating_add(2) {

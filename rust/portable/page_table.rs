@@ -9,9 +9,9 @@ use super::{
 };
 
 /// Size of a page, and of a page table, in bytes.
-pub const PAGE: u64 = 4096;
+pub(super) const PAGE: u64 = 4096;
 /// First address that cannot be mapped to itself by four levels: the lower canonical half.
-pub const LIMIT: u64 = 1 << 47;
+pub(super) const LIMIT: u64 = 1 << 47;
 
 const PAGE_LEN: usize = 4096;
 const LARGE_PAGE: u64 = 2 << 20;
@@ -28,7 +28,7 @@ const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 
 /// Returns how many tables below the top one it takes to map `ranges`, which come by ascending
 /// address and end below [`LIMIT`].
-pub fn tables_needed(ranges: impl Iterator<Item = Range>) -> u64 {
+pub(super) fn tables_needed(ranges: impl Iterator<Item = Range>) -> u64 {
     let mut count: u64 = 0;
     // The first page directory and the first page-directory-pointer table not counted yet.
     let mut next = [(PD_SHIFT, 0), (PDPT_SHIFT, 0)];
@@ -45,7 +45,7 @@ pub fn tables_needed(ranges: impl Iterator<Item = Range>) -> u64 {
 }
 
 /// Builds the tables in memory that is all zero.
-pub struct Builder<'a> {
+pub(super) struct Builder<'a> {
     top: &'a mut [u8],
     tables: &'a mut [u8],
     base: u64,
@@ -63,7 +63,7 @@ enum Table {
 impl<'a> Builder<'a> {
     /// Starts with the top table `top`, a page, and room for others in `tables`, which will lie
     /// at the physical address `base`.
-    pub fn new(top: &'a mut [u8], tables: &'a mut [u8], base: u64) -> Self {
+    pub(super) fn new(top: &'a mut [u8], tables: &'a mut [u8], base: u64) -> Self {
         Self {
             top,
             tables,
@@ -78,7 +78,7 @@ impl<'a> Builder<'a> {
     ///
     /// `Inval` for a range that does not end below [`LIMIT`], `TooBig` when there is no room for
     /// another table.
-    pub fn map(&mut self, range: Range) -> Result<()> {
+    pub(super) fn map(&mut self, range: Range) -> Result<()> {
         let Some(end) = range.end().filter(|&end| end <= LIMIT) else {
             return Err(Fault {
                 errno: Errno::Inval,

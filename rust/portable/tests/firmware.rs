@@ -430,7 +430,6 @@ fn the_registers_are_where_the_fadt_says() {
     let sleep_status = register(256);
     assert!(sleep_status != sleep_reg && sleep_status != reset_reg && sleep_reg != reset_reg);
     assert_eq!(fadt[128], acpi::RESET_VALUE);
-    assert!(acpi::RESET_VALUE != 0);
     let flags = u32::from_le_bytes(fadt[112..116].try_into().unwrap());
     assert_eq!(
         flags & (1 << 10 | 1 << 19 | 1 << 20),
@@ -440,7 +439,7 @@ fn the_registers_are_where_the_fadt_says() {
     // The registers are alone in a page that is reserved memory, and start as 0.
     for at in [reset_reg, sleep_reg, sleep_status] {
         assert!(built.e820().contains(&(GIB + 0x8000, GIB + MIB, RESERVED)));
-        assert!(at >= GIB + 0x8000 && at < GIB + MIB);
+        assert!((GIB + 0x8000..GIB + MIB).contains(&at));
         assert_eq!(at & !(PAGE - 1), reset_reg & !(PAGE - 1));
     }
     assert!(built
