@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The parts of multikernel that need no kernel: parsers of foreign bytes, and builders of what a
+//! spawn kernel expects of firmware. The module compiles the same files, see `rust/portable.rs`.
+#![no_std]
+#![deny(missing_docs, unsafe_code)]
+
+pub mod acpi;
+pub mod boot_params;
+pub mod bzimage;
+pub mod cmdline;
+pub mod cpu_list;
+pub mod e820;
+pub mod fault;
+pub mod firmware;
+pub mod layout;
+pub mod name;
+pub mod page_table;
+pub mod range;
+pub mod segments;
+pub mod size;
+pub mod table;
