@@ -6,7 +6,7 @@
 //! prepared, built by [`super::firmware`]. Kernel and initrd follow wherever they fit.
 
 use super::{
-    bzimage::Header,
+    bzimage::{Header, ENTRY_64},
     fault::{Errno, Fault, Result},
     page_table,
     range::Range, //
@@ -157,9 +157,6 @@ pub struct Layout {
     /// The initrd in whole pages, if there is one.
     pub initrd: Option<Range>,
 }
-
-/// Offset of the 64-bit entry point, boot.rst "64-bit Boot Protocol".
-const ENTRY_64: u64 = 0x200;
 
 impl Layout {
     /// Places an image whose kernel has `kernel_len` bytes and whose initrd, if any, has
