@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# Sourced by every test program here. A program defines functions test_*, then calls run_tests "$@",
+# which runs each in a subshell with `set -e` (or only those that are named) and prints KTAP.
+#
+# Where things are; the defaults fit a machine that has them installed:
+#   MK_MODULE       multikernel.ko             (modprobe)
+#   MK_KEXEC        kexec with --multikernel   (kexec of PATH)
+#   MK_SPAWN_DIR    7.3/bzImage, 6.1/bzImage ...
+#   MK_INITRD       initramfs of the spawn kernels (scripts/initramfs/init)
+#   MK_SPAWN_TTY    what spawn kernels write to ttyS1, as a file; MK_SPAWN_TTY2 for ttyS2
+#   MK_KTAP         the kernel's ktap_helpers.sh
+
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck disable=SC1090
+. "${MK_KTAP:-$HERE/../kselftest/ktap_helpers.sh}"
+
+CONFIGFS=/sys/kernel/config/multikernel
+CLASS=/sys/class/multikernel
+KEXEC=${MK_KEXEC:-kexec}
+INITRD=${MK_INITRD:-}
+TTY1=${MK_SPAWN_TTY:-}
+TTY2=${MK_SPAWN_TTY2:-}
+
+# --- asserting ---------------------------------------------------------------------------
+
+say() { printf '# %s\n' "$*"; }
+
+fail() {
+	say "failed: $*"
+	exit 1
+}
+
+skip() {
+	say "$*"
+	exit "$KSFT_SKIP"
+}
+
+# equal WHAT FOUND EXPECTED
+equal() { [ "$2" = "$3" ] || fail "$1 is '$2', not '$3'"; }
+
+# fails TEXT COMMAND...: the command fails and tells this, on stderr or stdout
+fails() {
+	local text=$1 said
+	shift
+	! said=$("$@" 2>&1) || fail "it worked: $*"
+	grep -qF -- "$text" <<<"$said" || fail "'$*' said '$said', not '$text'"
+}
+
+# within SECONDS COMMAND...: the command becomes true in time
+within() {
+	local end=$((${EPOCHREALTIME/./} + $1 * 1000000))
+	shift
+	until "$@"; do
+		[ "${EPOCHREALTIME/./}" -lt "$end" ] || return 1
+		sleep 0.1
+	done
+}
+
+# put VALUE FILE: one write, whose errno shows
+put() { printf '%s' "$1" | dd of="$2" bs=4096 status=none; }
+
+# logged TEXT: the host's kernel log has it since the test began (each test writes a mark)
+logged() { dmesg | sed "1,/$MARK/d" | grep -qF -- "$1"; }
+
+# --- the module --------------------------------------------------------------------------
+
+have_series() { grep -q ' multikernel_register' /proc/kallsyms; }
+have_module() { [ -d /sys/module/multikernel ]; }
+
+insert_module() {
+	have_module && return
+	if [ -n "${MK_MODULE:-}" ]; then insmod "$MK_MODULE"; else modprobe multikernel; fi
+}
+
+# --- instances ---------------------------------------------------------------------------
+
+cpu_online() { [ "$(cat "/sys/devices/system/cpu/cpu$1/online" 2>/dev/null || echo 1)" = 1 ]; }
+offline() { local cpu; for cpu in "$@"; do put 0 "/sys/devices/system/cpu/cpu$cpu/online"; done; }
+online() { local cpu; for cpu in "$@"; do put 1 "/sys/devices/system/cpu/cpu$cpu/online"; done; }
+cpus_of() { # "2-3,5" as words
+	local part
+	for part in ${1//,/ }; do seq "${part%-*}" "${part#*-}"; done
+}
+
+# instance NAME CPUS MEMORY: its CPUs go offline
+instance() {
+	mkdir "$CONFIGFS/$1"
+	# shellcheck disable=SC2046
+	offline $(cpus_of "$2")
+	put "$2" "$CONFIGFS/$1/cpus"
+	put "$3" "$CONFIGFS/$1/memory"
+}
+
+# image SERIES: its path; the test is skipped when it could not be fetched
+image() {
+	local path=${MK_SPAWN_DIR:-/nowhere}/$1/bzImage
+	[ -r "$path" ] || return 1
+	printf '%s\n' "$path"
+}
+need_image() { image "$1" >/dev/null || skip "there is no kernel image of $1 (MK_SPAWN_DIR)"; }
+need_cpus() { [ -d "/sys/devices/system/cpu/cpu$(($1 - 1))" ] || skip "this machine has fewer than $1 CPUs"; }
+
+# load NAME SERIES [MORE FOR THE COMMAND LINE]: what it says goes to ttyS1 unless told otherwise
+load() {
+	local more=${3:-}
+	[[ $more == *console=* ]] || more="console=ttyS1,115200 $more"
+	"$KEXEC" --multikernel="$1" -l "$(image "$2")" ${INITRD:+"--initrd=$INITRD"} --append="$more mk.tag=$1"
+}
+
+start() { "$KEXEC" --multikernel="$1" -e; }
+state() { cat "$CLASS/$1/state"; }
+reason() { cat "$CLASS/$1/reason"; }
+order() { put "$2" "$CLASS/$1/state"; }
+is_in() { [ "$(state "$1")" = "$2" ]; }
+reaches() { within "$3" is_in "$1" "$2" || fail "$1 is $(state "$1") after $3 s, not $2"; }
+
+# column NAME COLUMN: of /proc/multikernel, found by its header
+column() {
+	awk -v name="$1" -v wanted="$2" '
+		NR == 1 { for (i = 1; i <= NF; i++) if ($i == wanted) at = i; next }
+		$2 == name { print $at }' /proc/multikernel
+}
+
+# destroy NAME: whatever it is in, everything goes back, and its CPUs online
+destroy() {
+	local cpus
+	[ -d "$CONFIGFS/$1" ] || return 0
+	cpus=$(cat "$CONFIGFS/$1/cpus")
+	case $(state "$1") in
+	running | quarantined) order "$1" kill ;;
+	esac
+	"$KEXEC" --multikernel="$1" -u 2>/dev/null || true
+	rmdir "$CONFIGFS/$1"
+	# shellcheck disable=SC2046
+	online $(cpus_of "$cpus")
+}
+
+# --- what spawn kernels say --------------------------------------------------------------
+
+# From here on: mark [FILE], said PATTERN [FILE], hears SECONDS PATTERN [FILE]
+declare -A HEARD
+mark() { HEARD[${1:-$TTY1}]=$(stat -c %s "${1:-$TTY1}"); }
+spoken() { tail -c +$((${HEARD[${1:-$TTY1}]:-0} + 1)) "${1:-$TTY1}" | tr -d '\r'; }
+said() { spoken "${2:-}" | grep -qE -- "$1"; }
+hears() {
+	[ -n "$TTY1" ] || skip "nobody hears spawn kernels here (MK_SPAWN_TTY)"
+	within "$1" said "$2" "${3:-}" && return
+	spoken "${3:-}" | tail -n 12 | sed 's/^/# spawn: /'
+	fail "no spawn kernel said '$2' within $1 s"
+}
+
+# --- running -----------------------------------------------------------------------------
+
+one_test() { # in a subshell: what a test leaves behind goes, and is told
+	local left
+	MARK="multikernel selftest: $PROGRAM $1 $$"
+	echo "$MARK" >/dev/kmsg
+	insert_module || fail "the module cannot be loaded"
+	[ -z "$TTY1" ] || mark "$TTY1"
+	[ -z "$TTY2" ] || mark "$TTY2"
+	trap 'for left in "$CONFIGFS"/*/; do [ ! -d "$left" ] || destroy "$(basename "$left")"; done' EXIT
+	set -e
+	"test_$1"
+}
+
+run_tests() {
+	local name names status
+	PROGRAM=$(basename "$0" .sh)
+	ktap_print_header
+	[ "$(id -u)" -eq 0 ] || { ktap_skip_all "needs root" && exit "$KSFT_SKIP"; }
+	have_series || { ktap_skip_all "this kernel lacks the multikernel series" && exit "$KSFT_SKIP"; }
+	mapfile -t names < <(sed -n 's/^test_\([a-z0-9_]*\)().*/\1/p' "$0")
+	[ $# -eq 0 ] || names=("$@")
+	ktap_set_plan ${#names[@]}
+	for name in "${names[@]}"; do
+		(one_test "$name")
+		status=$?
+		case $status in
+		0) ktap_test_pass "$name" ;;
+		"$KSFT_SKIP") ktap_test_skip "$name" ;;
+		*) dmesg | sed "1,/multikernel selftest: $PROGRAM $name /d" | tail -n 8 | sed 's/^/# dmesg: /' && ktap_test_fail "$name" ;;
+		esac
+	done
+	ktap_finished
+}
