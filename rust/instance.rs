@@ -18,7 +18,7 @@ use crate::{
         table::{Reason, Release, Row, State}, //
     },
     trampoline::Trampoline,
-    watch::{Event, Watch}, //
+    watch::{Event, Registers, Watch}, //
 };
 use core::fmt;
 use kernel::{
@@ -340,9 +340,12 @@ impl Instance {
             for claim in ready.lease.claims() {
                 cpus.push(claim.apic(), GFP_KERNEL)?;
             }
-            let reset = ready.memory.register(layout.reset_reg)?;
-            let sleep = ready.memory.register(layout.sleep_reg)?;
-            Watch::new(reset, sleep, cpus, self.clone())
+            let registers = Registers {
+                mailbox: ready.memory.register(layout.mailbox)?,
+                reset: ready.memory.register(layout.reset_reg)?,
+                sleep: ready.memory.register(layout.sleep_reg)?,
+            };
+            Watch::new(registers, cpus, self.clone())
         };
         match ready.start(&self.name, &self.host.trampoline, watch) {
             Ok(running) => {

@@ -10,6 +10,7 @@ pub(crate) mod bzimage;
 pub(crate) mod cmdline;
 pub(crate) mod cpu_list;
 pub(crate) mod e820;
+pub(crate) mod efi;
 pub(crate) mod fault;
 pub(crate) mod firmware;
 pub(crate) mod layout;

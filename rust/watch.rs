@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The watch over a running instance: its ACPI reset and sleep registers.
+//! The watch over a running instance: the mailbox of its EFI runtime, and its ACPI reset and sleep
+//! registers.
 //!
-//! A kernel that has written its reset register waits 15 ms before it tries the keyboard
-//! controller, which resets the whole machine (`acpi_reboot()`, `native_machine_emergency_restart()`
-//! in the kernel). So a hard-interrupt timer looks every 5 ms and stops the CPUs itself.
+//! A kernel with EFI calls ResetSystem() for all of its ends, and then halts. One without writes its
+//! reset register, and waits 15 ms before it tries the keyboard controller, which resets the whole
+//! machine (`acpi_reboot()`, `native_machine_emergency_restart()` in the kernel). So a
+//! hard-interrupt timer looks every 5 ms and stops the CPUs itself.
 
 use crate::{
     apic::ApicId,
     ffi::pages::Register,
     instance::Instance,
-    portable::acpi, //
+    portable::{acpi, efi}, //
 };
 use kernel::{
     impl_has_hr_timer,
@@ -43,11 +45,20 @@ pub(crate) enum Event {
     Poweroff = 2,
 }
 
+/// What a spawn kernel can write to be heard.
+pub(crate) struct Registers {
+    /// The mailbox of the EFI runtime.
+    pub(crate) mailbox: Register,
+    /// The ACPI reset register.
+    pub(crate) reset: Register,
+    /// The ACPI sleep control register.
+    pub(crate) sleep: Register,
+}
+
 /// The timer and what it looks at.
 #[pin_data]
 pub(crate) struct Watch {
-    reset: Register,
-    sleep: Register,
+    registers: Registers,
     cpus: KVec<ApicId>,
     instance: Arc<Instance>,
     /// 0, or the [`Event`] seen.
@@ -63,15 +74,13 @@ impl Watch {
     ///
     /// ENOMEM.
     pub(crate) fn new(
-        reset: Register,
-        sleep: Register,
+        registers: Registers,
         cpus: KVec<ApicId>,
         instance: Arc<Instance>,
     ) -> Result<Arc<Self>> {
         Arc::pin_init(
             pin_init!(Self {
-                reset,
-                sleep,
+                registers,
                 cpus,
                 instance,
                 event: Atomic::new(0),
@@ -83,10 +92,17 @@ impl Watch {
 
     /// Reads the registers; what they hold is the spawn's word, so any value counts.
     fn look(&self) -> Option<Event> {
-        if self.reset.read() != 0 {
+        let mailbox = self.registers.mailbox.read();
+        if mailbox & efi::RESET_CALLED != 0 {
+            return Some(match mailbox & !efi::RESET_CALLED {
+                efi::RESET_SHUTDOWN => Event::Poweroff,
+                _ => Event::Reset,
+            });
+        }
+        if self.registers.reset.read() != 0 {
             return Some(Event::Reset);
         }
-        (self.sleep.read() & acpi::SLEEP_ENABLE != 0).then_some(Event::Poweroff)
+        (self.registers.sleep.read() & acpi::SLEEP_ENABLE != 0).then_some(Event::Poweroff)
     }
 }
 

@@ -9,6 +9,7 @@
 use super::{
     bzimage::Header,
     e820,
+    efi,
     fault::{Errno, Fault, Result},
     layout::{Layout, Memory}, //
 };
@@ -31,7 +32,9 @@ pub struct BootParams {
     pub ext_ramdisk_image: U32,
     pub ext_ramdisk_size: U32,
     pub ext_cmd_line_ptr: U32,
-    unused_2: [u8; 0x11c],
+    unused_2: [u8; 0xf4],
+    pub efi_info: EfiInfo,
+    unused_7: [u8; 8],
     pub e820_entries: u8,
     unused_3: [u8; 6],
     pub sentinel: u8,
@@ -40,6 +43,21 @@ pub struct BootParams {
     unused_5: [u8; 0x64],
     pub e820_table: [e820::Entry; e820::ENTRIES_MAX],
     unused_6: [u8; 0x330],
+}
+
+/// Where the EFI runtime is, `struct efi_info`.
+#[derive(abi::FromBytes, abi::IntoBytes, abi::Immutable, abi::KnownLayout)]
+#[repr(C)]
+#[allow(missing_docs, reason = "names are those of the kernel's header")]
+pub struct EfiInfo {
+    pub efi_loader_signature: U32,
+    pub efi_systab: U32,
+    pub efi_memdesc_size: U32,
+    pub efi_memdesc_version: U32,
+    pub efi_memmap: U32,
+    pub efi_memmap_size: U32,
+    pub efi_systab_hi: U32,
+    pub efi_memmap_hi: U32,
 }
 
 /// The setup header, `struct setup_header`, protocol 2.15.
@@ -92,6 +110,7 @@ const _: () = assert!(size_of::<BootParams>() == 4096);
 const _: () = assert!(size_of::<SetupHeader>() == 0x26c - 0x1f1);
 const _: () = assert!(core::mem::offset_of!(BootParams, acpi_rsdp_addr) == 0x70);
 const _: () = assert!(core::mem::offset_of!(BootParams, ext_ramdisk_image) == 0xc0);
+const _: () = assert!(core::mem::offset_of!(BootParams, efi_info) == 0x1c0);
 const _: () = assert!(core::mem::offset_of!(BootParams, e820_entries) == 0x1e8);
 const _: () = assert!(core::mem::offset_of!(BootParams, sentinel) == 0x1ef);
 const _: () = assert!(core::mem::offset_of!(BootParams, hdr) == 0x1f1);
@@ -141,7 +160,8 @@ impl SetupHeader {
     }
 }
 
-/// Fills `page`, which is all zero, for an image that lies as `layout` tells.
+/// Fills `page`, which is all zero, for an image that lies as `layout` tells. `efi_map_size` is
+/// the length of the EFI memory map, 0 for a kernel that has no use for it.
 ///
 /// # Errors
 ///
@@ -151,6 +171,7 @@ pub(super) fn fill(
     layout: &Layout,
     header: &Header,
     initrd_len: u64,
+    efi_map_size: u32,
     page: &mut [u8],
 ) -> Result<()> {
     let too_short = Fault {
@@ -172,6 +193,19 @@ pub(super) fn fill(
     (params.hdr.ramdisk_size, params.ext_ramdisk_size) = halves(initrd.1);
     (params.hdr.cmd_line_ptr, params.ext_cmd_line_ptr) = halves(layout.cmdline);
     params.acpi_rsdp_addr = U64::new(layout.rsdp);
+    if efi_map_size > 0 {
+        let ((systab, systab_hi), (map, map_hi)) = (halves(layout.efi_data), halves(layout.efi_map));
+        params.efi_info = EfiInfo {
+            efi_loader_signature: U32::new(efi::LOADER_SIGNATURE),
+            efi_systab: systab,
+            efi_memdesc_size: U32::new(efi::DESCRIPTOR_SIZE),
+            efi_memdesc_version: U32::new(efi::DESCRIPTOR_VERSION),
+            efi_memmap: map,
+            efi_memmap_size: U32::new(efi_map_size),
+            efi_systab_hi: systab_hi,
+            efi_memmap_hi: map_hi,
+        };
+    }
     let entries = e820::fill(memory, layout, &mut params.e820_table)?;
     // At most `ENTRIES_MAX`.
     params.e820_entries = u8::try_from(entries).unwrap_or(u8::MAX);

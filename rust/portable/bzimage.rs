@@ -40,6 +40,8 @@ const EXT_CMD_LINE_PTR: usize = 0xc8;
 
 const XLF_KERNEL_64: u16 = 1 << 0;
 const XLF_CAN_BE_LOADED_ABOVE_4G: u16 = 1 << 1;
+/// The kernel can be started by kexec on a machine with EFI, so it knows an EFI runtime.
+const XLF_EFI_KEXEC: u16 = 1 << 4;
 /// The first version with xloadflags, of 2012.
 const MIN_VERSION: u16 = 0x20c;
 /// More than any kernel needs.
@@ -140,6 +142,11 @@ impl Header {
     /// Whether kernel, boot_params, command line and initrd may be above 4 GiB.
     pub fn can_load_above_4g(&self) -> bool {
         self.u16(XLOADFLAGS) & XLF_CAN_BE_LOADED_ABOVE_4G != 0
+    }
+
+    /// Whether the kernel makes use of an EFI runtime.
+    pub fn has_efi(&self) -> bool {
+        self.u16(XLOADFLAGS) & XLF_EFI_KEXEC != 0
     }
 
     /// Highest address of the initrd's last byte.

@@ -15,6 +15,17 @@ pub struct Params {
     pub tsc_khz: u32,
     /// An APIC id that no CPU has, see Documentation/boot-contract.rst.
     pub phantom_apic: u32,
+    /// How the kernel resets its machine.
+    pub reset: Reset,
+}
+
+/// How a spawn kernel resets its machine.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Reset {
+    /// By the EFI runtime, which it prefers by itself on a hardware-reduced platform.
+    Efi,
+    /// By the ACPI reset register. It must be told: a quirk for the host's board may say otherwise.
+    Acpi,
 }
 
 /// Kernels take the last `module_blacklist` that they are given, so this one is joined.
@@ -22,8 +33,7 @@ const BLACKLIST: &str = "module_blacklist";
 const BLACKLISTED: &str = "kvm_intel,kvm_amd";
 
 /// Parameters without a variable part; Documentation/boot-contract.rst has the reasons.
-const FIXED: [(&str, &str); 9] = [
-    ("reboot", "acpi"),
+const FIXED: [(&str, &str); 8] = [
     ("panic", "-1"),
     ("pci", "off"),
     ("no_ipi_broadcast", "1"),
@@ -74,6 +84,9 @@ fn write(text: &mut Text<'_>, user: &[u8], ours: &Params) -> fmt::Result {
     for (key, value) in FIXED.iter().filter(|(key, _)| given(key).is_none()) {
         let equals = if value.is_empty() { "" } else { "=" };
         write!(text, " {key}{equals}{value}")?;
+    }
+    if ours.reset == Reset::Acpi && given("reboot").is_none() {
+        text.write_str(" reboot=acpi")?;
     }
     if given("tsc_early_khz").is_none() {
         write!(text, " tsc_early_khz={}", ours.tsc_khz)?;

@@ -6,6 +6,7 @@
 use super::{
     fault::{Errno, Fault, Result},
     layout::{Layout, Memory},
+    page_table::PAGE,
     range::Range, //
 };
 use zerocopy::little_endian::{U32, U64};
@@ -14,15 +15,30 @@ use zerocopy_derive as abi;
 /// Entries that the zero page has room for, `E820_MAX_ENTRIES_ZEROPAGE`.
 pub const ENTRIES_MAX: usize = 128;
 
-/// Type of a range (ACPI 6.5, 15.1).
+/// What a range is for.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Free for the spawn.
-    Ram = 1,
+    Ram,
     /// The spawn's, but not for its allocator.
-    Reserved = 2,
+    Reserved,
     /// ACPI tables.
-    Acpi = 3,
+    Acpi,
+    /// Code of the EFI runtime.
+    RuntimeCode,
+    /// Data of the EFI runtime.
+    RuntimeData,
+}
+
+impl Kind {
+    /// Type of an entry (ACPI 6.5, 15.1).
+    fn e820(self) -> u32 {
+        match self {
+            Self::Ram => 1,
+            Self::Reserved | Self::RuntimeCode | Self::RuntimeData => 2,
+            Self::Acpi => 3,
+        }
+    }
 }
 
 /// One range, `struct boot_e820_entry`.
@@ -33,7 +49,7 @@ pub struct Entry {
     pub addr: U64,
     /// Bytes.
     pub size: U64,
-    /// A [`Kind`].
+    /// See [`Kind::e820`].
     pub kind: U32,
 }
 
@@ -51,21 +67,46 @@ pub(super) fn fill(memory: &Memory<'_>, layout: &Layout, table: &mut [Entry]) ->
         used: 0,
         end: 0,
     };
+    ranges(memory, layout, |range, kind| writer.push(range, kind.e820()))?;
+    Ok(writer.used)
+}
+
+/// Calls `f` for each range of the instance's memory, by ascending address.
+///
+/// # Errors
+///
+/// Those of `f`.
+pub(super) fn ranges(
+    memory: &Memory<'_>,
+    layout: &Layout,
+    mut f: impl FnMut(Range, Kind) -> Result<()>,
+) -> Result<()> {
     for range in memory.sorted() {
         if range == memory.low_pages {
-            writer.push(range, Kind::Reserved)?;
+            f(range, Kind::Reserved)?;
         } else if range.contains(&layout.firmware) {
-            // The firmware area is the start of its piece, the ACPI tables that of the area.
-            let (acpi, rest) = split(range, layout.acpi.size);
-            let (firmware, ram) = split(rest, layout.firmware.size.saturating_sub(acpi.size));
-            writer.push(acpi, Kind::Acpi)?;
-            writer.push(firmware, Kind::Reserved)?;
-            writer.push(ram, Kind::Ram)?;
+            // The firmware area is the start of its piece.
+            let mut rest = range;
+            for (end, kind) in [
+                (layout.acpi.end(), Kind::Acpi),
+                (Some(layout.efi_code), Kind::Reserved),
+                (layout.efi_code.checked_add(PAGE), Kind::RuntimeCode),
+                (layout.efi_data.checked_add(PAGE), Kind::RuntimeData),
+                (layout.firmware.end(), Kind::Reserved),
+                (range.end(), Kind::Ram),
+            ] {
+                let size = end.unwrap_or(0).saturating_sub(rest.start);
+                let (part, behind) = split(rest, size);
+                if part.size > 0 {
+                    f(part, kind)?;
+                }
+                rest = behind;
+            }
         } else {
-            writer.push(range, Kind::Ram)?;
+            f(range, Kind::Ram)?;
         }
     }
-    Ok(writer.used)
+    Ok(())
 }
 
 /// Cuts `range` after `size` bytes.
@@ -92,17 +133,14 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    fn push(&mut self, range: Range, kind: Kind) -> Result<()> {
-        if range.size == 0 {
-            return Ok(());
-        }
+    fn push(&mut self, range: Range, kind: u32) -> Result<()> {
         let adjacent = range.start == self.end;
         self.end = range.start.saturating_add(range.size);
         let last = self
             .used
             .checked_sub(1)
             .and_then(|last| self.table.get_mut(last));
-        if let Some(last) = last.filter(|last| adjacent && last.kind.get() == kind as u32) {
+        if let Some(last) = last.filter(|last| adjacent && last.kind.get() == kind) {
             last.size = U64::new(last.size.get().saturating_add(range.size));
             return Ok(());
         }
@@ -117,7 +155,7 @@ impl Writer<'_> {
         *entry = Entry {
             addr: U64::new(range.start),
             size: U64::new(range.size),
-            kind: U32::new(kind as u32), //
+            kind: U32::new(kind), //
         };
         self.used = self.used.saturating_add(1);
         Ok(())

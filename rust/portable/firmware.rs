@@ -8,6 +8,7 @@ use super::{
     boot_params,
     bzimage::Header,
     cmdline,
+    efi,
     fault::{Errno, Fault, Result},
     layout::{Layout, Memory, FIRMWARE_SIZE, LOW_PAGES_SIZE},
     page_table::{self, PAGE},
@@ -95,11 +96,23 @@ pub fn build(
     };
     acpi::build(&config, layout.rsdp, part(fw, layout, layout.acpi)?)?;
 
-    let page = Range {
-        start: layout.boot_params,
-        size: PAGE,
+    let page = |start| Range { start, size: PAGE };
+    let runtime = Range {
+        start: layout.efi_code,
+        size: 2 * PAGE,
     };
-    boot_params::fill(memory, layout, header, initrd_len, part(fw, layout, page)?)?;
+    let (code, data) = part(fw, layout, runtime)?
+        .split_at_mut_checked(PAGE as usize)
+        .ok_or(OUTSIDE)?;
+    efi::fill(layout, code, data)?;
+    let map = part(fw, layout, page(layout.efi_map))?;
+    let (reset, map_size) = if header.has_efi() {
+        (cmdline::Reset::Efi, efi::fill_map(memory, layout, map)?)
+    } else {
+        (cmdline::Reset::Acpi, 0)
+    };
+    let zero_page = part(fw, layout, page(layout.boot_params))?;
+    boot_params::fill(memory, layout, header, initrd_len, map_size, zero_page)?;
 
     let text = Range {
         start: layout.cmdline,
@@ -108,6 +121,7 @@ pub fn build(
     let ours = cmdline::Params {
         tsc_khz: machine.tsc_khz,
         phantom_apic: phantom,
+        reset,
     };
     cmdline::compose(
         user_cmdline,

@@ -28,15 +28,20 @@ const LOW_CHUNK_MAX: u64 = 1 << 20;
 // Offsets in the firmware area. The first part is typed "ACPI data" in e820, the rest "reserved".
 const ACPI_SIZE: u64 = 0x8000;
 const REGISTERS: u64 = 0x8000;
-const BOOT_PARAMS: u64 = 0x9000;
-const CMDLINE: u64 = 0xa000;
+const EFI_CODE: u64 = 0x9000;
+const EFI_DATA: u64 = 0xa000;
+const EFI_MAP: u64 = 0xb000;
+const BOOT_PARAMS: u64 = 0xc000;
+const CMDLINE: u64 = 0xd000;
 const CMDLINE_SIZE: u64 = 0x2000;
-const PAGE_TABLES: u64 = 0xc000;
-const PAGE_TABLES_SIZE: u64 = 0xb_4000;
+const PAGE_TABLES: u64 = 0xf000;
+const PAGE_TABLES_SIZE: u64 = 0xb_1000;
 const SHARED: u64 = 0xc_0000;
 const SHARED_SIZE: u64 = 0x4_0000;
 
-const _: () = assert!(ACPI_SIZE <= REGISTERS && REGISTERS + PAGE == BOOT_PARAMS);
+const _: () = assert!(ACPI_SIZE <= REGISTERS && REGISTERS + PAGE == EFI_CODE);
+const _: () = assert!(EFI_CODE + PAGE == EFI_DATA && EFI_DATA + PAGE == EFI_MAP);
+const _: () = assert!(EFI_MAP + PAGE == BOOT_PARAMS);
 const _: () = assert!(BOOT_PARAMS + PAGE == CMDLINE && CMDLINE + CMDLINE_SIZE == PAGE_TABLES);
 const _: () = assert!(PAGE_TABLES + PAGE_TABLES_SIZE == SHARED);
 const _: () = assert!(SHARED + SHARED_SIZE == FIRMWARE_SIZE);
@@ -140,6 +145,14 @@ pub struct Layout {
     pub reset_reg: u64,
     /// The byte that the spawn writes with [`super::acpi::SLEEP_ENABLE`] set to power off.
     pub sleep_reg: u64,
+    /// The page with the code of the EFI runtime; its data follow in the next one.
+    pub efi_code: u64,
+    /// The page with the data of the EFI runtime, the system table first.
+    pub efi_data: u64,
+    /// The page with the EFI memory map.
+    pub efi_map: u64,
+    /// The byte that ResetSystem() writes, see [`super::efi`].
+    pub mailbox: u64,
     /// The zero page, and %rsi at the entry point.
     pub boot_params: u64,
     /// The command line, NUL-terminated.
@@ -238,6 +251,10 @@ impl Layout {
             rsdp: base,
             reset_reg: at(REGISTERS + super::acpi::RESET_REG_OFFSET),
             sleep_reg: at(REGISTERS + super::acpi::SLEEP_CONTROL_OFFSET),
+            efi_code: at(EFI_CODE),
+            efi_data: at(EFI_DATA),
+            efi_map: at(EFI_MAP),
+            mailbox: at(EFI_DATA + super::efi::MAILBOX),
             boot_params: at(BOOT_PARAMS),
             cmdline: at(CMDLINE),
             cmdline_size: CMDLINE_SIZE,

@@ -11,6 +11,7 @@ pub mod bzimage;
 pub mod cmdline;
 pub mod cpu_list;
 pub mod e820;
+pub mod efi;
 pub mod fault;
 pub mod firmware;
 pub mod layout;

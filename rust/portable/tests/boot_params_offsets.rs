@@ -6,7 +6,7 @@
 //! LINUX_SRC is a Linux source tree; skipped without.
 
 use multikernel_portable::{
-    boot_params::{BootParams, SetupHeader},
+    boot_params::{BootParams, EfiInfo, SetupHeader},
     e820,
 };
 use std::{
@@ -34,8 +34,12 @@ macro_rules! fields {
 fn ours() -> Vec<(String, usize)> {
     let mut ours = fields! {
         struct boot_params = BootParams {
-            acpi_rsdp_addr, ext_ramdisk_image, ext_ramdisk_size, ext_cmd_line_ptr, e820_entries,
-            sentinel, hdr, e820_table,
+            acpi_rsdp_addr, ext_ramdisk_image, ext_ramdisk_size, ext_cmd_line_ptr, efi_info,
+            e820_entries, sentinel, hdr, e820_table,
+        }
+        struct efi_info = EfiInfo {
+            efi_loader_signature, efi_systab, efi_memdesc_size, efi_memdesc_version, efi_memmap,
+            efi_memmap_size, efi_systab_hi, efi_memmap_hi,
         }
         struct setup_header = SetupHeader {
             setup_sects, root_flags, syssize, ram_size, vid_mode, root_dev, boot_flag, jump,

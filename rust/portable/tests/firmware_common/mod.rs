@@ -28,6 +28,8 @@ pub struct Image {
     pub initrd_addr_max: u32,
     pub kernel_len: u64,
     pub initrd_len: u64,
+    /// Built with CONFIG_EFI.
+    pub efi: bool,
 }
 
 impl Default for Image {
@@ -40,6 +42,7 @@ impl Default for Image {
             initrd_addr_max: 0x7fff_ffff,
             kernel_len: 9 * MIB,
             initrd_len: 5 * MIB + 123,
+            efi: false,
         }
     }
 }
@@ -60,7 +63,7 @@ impl Image {
         put(0x22c, &self.initrd_addr_max.to_le_bytes());
         put(0x230, &(self.alignment as u32).to_le_bytes());
         put(0x234, &[1, 21]); // relocatable, min_alignment
-        put(0x236, &(0x7d | u16::from(self.above_4g) << 1).to_le_bytes());
+        put(0x236, &(0x6d | u16::from(self.above_4g) << 1 | u16::from(self.efi) << 4).to_le_bytes());
         put(0x238, &2047u32.to_le_bytes());
         put(0x248, &0x2b4u32.to_le_bytes()); // payload_offset
         put(0x24c, &0x70_0000u32.to_le_bytes()); // payload_length
