@@ -8,7 +8,7 @@ use crate::{
         bzimage::Header,
         fault::{self, Fault},
         name::Name,
-        segments::{self, Links},
+        segments::{self, Kernel, Links},
         table::Release, //
     },
 };
@@ -28,8 +28,10 @@ const MAGIC: core::ops::Range<usize> = 0x202..0x206;
 pub(crate) struct Image {
     /// The image's setup header.
     pub(crate) header: Header,
-    /// The 64-bit part of the bzImage.
+    /// The kernel: the 64-bit part of the bzImage, or what that decompresses.
     pub(crate) kernel: KVVec<u8>,
+    /// How it is placed.
+    pub(crate) needs: Kernel,
     /// May be empty.
     pub(crate) initrd: KVVec<u8>,
     boot_params: KVVec<u8>,
@@ -72,10 +74,10 @@ impl Image {
         let mut initrd = roles.initrd.map_or(Ok(KVVec::new()), take)?;
         initrd.truncate(usize::try_from(links.initrd_len)?);
         let text = |place: Option<(usize, usize)>| text_at(&boot_params, place);
-        let Links { cmdline, release, .. } = links;
+        let Links { kernel: needs, cmdline, release, .. } = links;
         let release = Release::new(boot_params.get(text(release)).unwrap_or(&[]));
         let cmdline = text(cmdline);
-        Ok(Self { header, kernel, initrd, boot_params, cmdline, release })
+        Ok(Self { header, kernel, needs, initrd, boot_params, cmdline, release })
     }
 
     /// The command line that the caller gave, without its NUL.

@@ -134,26 +134,31 @@ impl Memory {
         Ok((map, bytes, self.low_pages.bytes_mut()))
     }
 
-    /// Copies `data` to the physical address `to`, across pieces that are neighbours.
+    /// Writes `data` to a physical range, across pieces that are neighbours, and zeroes behind it.
     ///
     /// # Errors
     ///
-    /// EFAULT when it does not lie in this memory.
-    pub(crate) fn copy_to(&mut self, to: u64, data: &[u8]) -> Result {
-        let end = to.checked_add(data.len() as u64).ok_or(EFAULT)?;
-        let mut left = data.len();
+    /// EFAULT when the range does not lie in this memory, or is too small.
+    pub(crate) fn fill(&mut self, to: Range, data: &[u8]) -> Result {
+        let end = to.end().ok_or(EFAULT)?;
+        let mut left = to.size;
+        if data.len() as u64 > left {
+            return Err(EFAULT);
+        }
         for piece in self.pieces.iter_mut() {
             let have = piece.range();
-            let (from, until) = (to.max(have.start), end.min(have.end().ok_or(EFAULT)?));
+            let (from, until) = (to.start.max(have.start), end.min(have.end().ok_or(EFAULT)?));
             if from >= until {
                 continue;
             }
-            let len = usize::try_from(until - from)?;
-            let source = data.get(usize::try_from(from - to)?..).and_then(|d| d.get(..len));
             let first = usize::try_from(from - have.start)?;
-            let target = piece.bytes_mut().get_mut(first..).and_then(|d| d.get_mut(..len));
-            target.ok_or(EFAULT)?.copy_from_slice(source.ok_or(EFAULT)?);
-            left -= len;
+            let target = piece.bytes_mut().get_mut(first..).ok_or(EFAULT)?;
+            let target = target.get_mut(..usize::try_from(until - from)?).ok_or(EFAULT)?;
+            let source = data.get(usize::try_from(from - to.start)?..).unwrap_or(&[]);
+            let (copied, zeroed) = target.split_at_mut(source.len().min(target.len()));
+            copied.copy_from_slice(source.get(..copied.len()).ok_or(EFAULT)?);
+            zeroed.fill(0);
+            left -= until - from;
         }
         if left == 0 { Ok(()) } else { Err(EFAULT) }
     }
@@ -210,9 +215,14 @@ mod tests {
         assert_eq!(sum, memory.size());
         let Some(&first) = memory.ranges.first() else { return Err(EINVAL) };
         assert_eq!(memory.register(first.start)?.read(), 0);
-        memory.copy_to(first.start, b"x")?;
-        assert_eq!(memory.register(first.start)?.read(), b'x');
-        assert!(memory.copy_to(first.start.wrapping_sub(1), b"xy").is_err());
+        let two = |start| Range { start, size: 2 };
+        memory.fill(two(first.start), b"xy")?;
+        assert_eq!(memory.register(first.start + 1)?.read(), b'y');
+        memory.fill(two(first.start), b"z")?;
+        assert_eq!(memory.register(first.start)?.read(), b'z');
+        assert_eq!(memory.register(first.start + 1)?.read(), 0);
+        assert!(memory.fill(two(first.start), b"xyz").is_err());
+        assert!(memory.fill(two(first.start.wrapping_sub(1)), b"xy").is_err());
         Ok(())
     }
 }

@@ -11,7 +11,8 @@ use crate::{
     portable::{
         firmware::{self, Machine},
         layout::Layout,
-        name::Name, //
+        name::Name,
+        range::Range, //
     },
     trampoline::{Target, Trampoline},
     watch::{self, Event, Watch}, //
@@ -54,13 +55,8 @@ pub(super) struct Running {
 
 /// Where `image` would go in `memory`.
 pub(super) fn fit(name: &Name, image: &Image, memory: &Memory) -> Result<Layout> {
-    Layout::new(
-        &memory.map(),
-        &image.header,
-        image.kernel.len() as u64,
-        image.initrd.len() as u64,
-    )
-    .map_err(|fault| report(name, fault))
+    Layout::new(&memory.map(), &image.header, &image.needs, image.initrd.len() as u64)
+        .map_err(|fault| report(name, fault))
 }
 
 impl Ready {
@@ -124,9 +120,11 @@ impl Ready {
             low,
         )
         .map_err(|fault| report(name, fault))?;
-        self.memory.copy_to(layout.kernel.start, &self.image.kernel)?;
+        // A kernel takes it that what follows its bytes is zero; there may be those of its last run.
+        let kernel = Range { start: layout.kernel.start, size: self.image.needs.memsz };
+        self.memory.fill(kernel, &self.image.kernel)?;
         if let Some(initrd) = layout.initrd {
-            self.memory.copy_to(initrd.start, &self.image.initrd)?;
+            self.memory.fill(initrd, &self.image.initrd)?;
         }
         let cr3 = u32::try_from(self.memory.map().low_pages.start)?;
         Ok((Target { cr3, entry: layout.entry, rsi: layout.boot_params }, layout))

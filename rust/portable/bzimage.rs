@@ -158,6 +158,12 @@ impl Header {
         }
     }
 
+    /// Whether the kernel is its own memory image. A bzImage has a payload, which it decompresses
+    /// itself; a loader that has done so says that there is none.
+    pub fn is_flat(&self) -> bool {
+        self.payload_end() == 0
+    }
+
     /// Offset of the end of the compressed kernel from the start of the 64-bit part.
     pub fn payload_end(&self) -> u64 {
         u64::from(self.u32(PAYLOAD_OFFSET)) + u64::from(self.u32(PAYLOAD_LENGTH))

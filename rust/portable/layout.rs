@@ -6,10 +6,11 @@
 //! prepared, built by [`super::firmware`]. Kernel and initrd follow wherever they fit.
 
 use super::{
-    bzimage::{Header, ENTRY_64},
+    bzimage::Header,
     fault::{Errno, Fault, Result},
     page_table,
-    range::Range, //
+    range::Range,
+    segments::Kernel, //
 };
 
 /// Size of the firmware area in bytes.
@@ -21,6 +22,8 @@ pub const LOW_PAGES_SIZE: u64 = 2 * PAGE;
 
 const PAGE: u64 = page_table::PAGE;
 const GIB4: u64 = 1 << 32;
+/// `startup_64` in head_64.S maps itself with pages of this size.
+const FLAT_ALIGNMENT: u64 = 2 << 20;
 /// The kernel never uses the first 64 KiB (`setup_arch()`, reserved against BIOS corruption).
 const LOW_CHUNK_MIN: u64 = 64 << 10;
 const LOW_CHUNK_MAX: u64 = 1 << 20;
@@ -165,15 +168,14 @@ pub struct Layout {
     pub shared: Range,
     /// The kernel with the room that it needs before it has read the memory map.
     pub kernel: Range,
-    /// The 64-bit entry point, boot.rst "64-bit Boot Protocol".
+    /// Where the boot CPU enters the kernel.
     pub entry: u64,
     /// The initrd in whole pages, if there is one.
     pub initrd: Option<Range>,
 }
 
 impl Layout {
-    /// Places an image whose kernel has `kernel_len` bytes and whose initrd, if any, has
-    /// `initrd_len`.
+    /// Places an image with this kernel, and an initrd of `initrd_len` bytes, if any.
     ///
     /// The kernel goes to the lowest place that fits, the initrd to the highest, so that what
     /// is left stays in one.
@@ -186,7 +188,7 @@ impl Layout {
     pub fn new(
         memory: &Memory<'_>,
         header: &Header,
-        kernel_len: u64,
+        kernel: &Kernel,
         initrd_len: u64,
     ) -> Result<Self> {
         memory.check()?;
@@ -205,10 +207,10 @@ impl Layout {
         else {
             return too_big("first piece", FIRMWARE_SIZE, "make it larger than 1 MiB");
         };
-        let kernel_size = pages(header.init_size().max(kernel_len));
+        let kernel_size = pages(header.init_size().max(kernel.memsz));
         let initrd_size = pages(initrd_len);
         let (Some(kernel_size), Some(initrd_size)) = (kernel_size, initrd_size) else {
-            return too_big("image", kernel_len, "load a smaller image");
+            return too_big("image", kernel.memsz, "load a smaller image");
         };
         let fitter = Fitter {
             pieces: memory.pieces,
@@ -219,7 +221,7 @@ impl Layout {
 
         let limits = Limits::of(header);
         let reachable = sum(first.start, FIRMWARE_SIZE) <= limits.kernel;
-        let Some((kernel, initrd)) = fitter.fit(&limits).filter(|_| reachable) else {
+        let Some((place, initrd)) = fitter.fit(&limits).filter(|_| reachable) else {
             return match fitter.fit(&Limits::NONE) {
                 Some(_) => Err(Fault {
                     errno: Errno::Inval,
@@ -260,8 +262,8 @@ impl Layout {
             cmdline_size: CMDLINE_SIZE,
             page_tables: within(PAGE_TABLES, PAGE_TABLES_SIZE),
             shared: within(SHARED, SHARED_SIZE),
-            kernel,
-            entry: sum(kernel.start, ENTRY_64),
+            kernel: place,
+            entry: sum(place.start, kernel.entry),
             initrd,
         })
     }
@@ -339,11 +341,16 @@ impl Fitter<'_> {
         })
     }
 
-    /// The lowest place in `free`. A kernel below its preferred address would move itself there
-    /// (boot.rst, `pref_address`), and that may not be the instance's.
+    /// The lowest place in `free`. A kernel that decompresses itself below its preferred address
+    /// would move there (boot.rst, `pref_address`), and that may not be the instance's.
     fn kernel(&self, (start, end): (u64, u64), limit: u64) -> Option<Range> {
-        let start = start.max(self.header.pref_address());
-        let start = start.checked_next_multiple_of(self.header.kernel_alignment())?;
+        let alignment = self.header.kernel_alignment();
+        let (start, alignment) = if self.header.is_flat() {
+            (start, alignment.max(FLAT_ALIGNMENT))
+        } else {
+            (start.max(self.header.pref_address()), alignment)
+        };
+        let start = start.checked_next_multiple_of(alignment)?;
         let size = self.kernel_size;
         (start.checked_add(size)? <= end.min(limit)).then_some(Range { start, size })
     }

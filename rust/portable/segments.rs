@@ -26,17 +26,30 @@ pub struct Segment {
 /// Which segment is what, by index.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Roles {
-    /// The 64-bit part of the bzImage.
+    /// The kernel: the 64-bit part of the bzImage, or what that decompresses.
     pub kernel: usize,
+    /// Where its entry point is, from its start.
+    pub entry: u64,
     /// The zero page and what follows it.
     pub boot_params: usize,
     /// The initrd.
     pub initrd: Option<usize>,
 }
 
+/// What a kernel needs to be placed, without its bytes.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kernel {
+    /// Bytes in memory: what was given, and zeroes.
+    pub memsz: u64,
+    /// Where its entry point is, from its start.
+    pub entry: u64,
+}
+
 /// What boot_params refers to; texts as (offset, longest) in its segment.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 pub struct Links {
+    /// What the kernel needs.
+    pub kernel: Kernel,
     /// The command line.
     pub cmdline: Option<(usize, usize)>,
     /// Bytes of the initrd.
@@ -64,7 +77,7 @@ pub fn check(entry: u64, segments: &[Segment]) -> Result<()> {
             }
         }
     }
-    match segments.iter().find(|s| holds(s, entry)) {
+    match segments.iter().find_map(|s| offset_in(s, entry)) {
         Some(_) => Ok(()),
         None => inval("entry", entry, "must lie in the kernel's segment"),
     }
@@ -86,16 +99,17 @@ fn end_of(segment: &Segment) -> Result<u64> {
     }
 }
 
-fn holds(segment: &Segment, address: u64) -> bool {
-    address.checked_sub(segment.mem).is_some_and(|offset| offset < segment.memsz)
+/// Where `address` is in the segment, if it is.
+fn offset_in(segment: &Segment, address: u64) -> Option<u64> {
+    address.checked_sub(segment.mem).filter(|&offset| offset < segment.memsz)
 }
 
 /// Finds out which segment is what; they have passed [`check`].
 ///
 /// # Errors
 ///
-/// `Inval` when no or two segments are boot_params, the entry is not the 64-bit entry point of a
-/// kernel, or something is left over.
+/// `Inval` when no or two segments are boot_params, the entry is not in one of the others, or
+/// something is left over.
 pub fn assign(
     entry: u64,
     segments: &[Segment],
@@ -106,25 +120,26 @@ pub fn assign(
         let found = (0..segments.len()).filter(|&i| is_boot_params(i)).count();
         return inval("boot_params segments", found as u64, "give exactly one, with HdrS at 0x202");
     };
-    let is_kernel = |i: &usize| segments.get(*i).is_some_and(|s| holds(s, entry));
+    let offset = |i: usize| segments.get(i).and_then(|s| offset_in(s, entry));
     let mut rest = (0..segments.len()).filter(|&i| i != zero_page);
-    let (kernel, other) = (rest.clone().find(is_kernel), rest.find(|i| !is_kernel(i)));
-    let at_entry = |s: &Segment| entry.checked_sub(s.mem) == Some(ENTRY_64);
-    let Some(kernel) = kernel.filter(|&i| segments.get(i).is_some_and(at_entry)) else {
-        return inval("entry", entry, "must be 0x200 behind the start of the kernel's segment");
+    let kernel = rest.clone().find_map(|i| Some((i, offset(i)?)));
+    let other = rest.find(|&i| offset(i).is_none());
+    let Some((kernel, offset)) = kernel else {
+        return inval("entry", entry, "must lie in the kernel's segment");
     };
     if segments.len() > 2 + usize::from(other.is_some()) {
         return inval("segments", segments.len() as u64, "give one initrd at most");
     }
-    Ok(Roles { kernel, boot_params: zero_page, initrd: other })
+    Ok(Roles { kernel, entry: offset, boot_params: zero_page, initrd: other })
 }
 
 /// Follows the addresses in boot_params.
 ///
 /// # Errors
 ///
-/// `Inval` for a command line outside of the boot_params segment, or an initrd that is not the
-/// one given; `NoExec` for a kernel that is shorter than its entry point, or longer than it says.
+/// `Inval` for an entry that is not the kernel's, a command line outside of the boot_params
+/// segment, or an initrd that is not the one given; `NoExec` for a kernel that is shorter than its
+/// payload, or longer than it says.
 pub fn check_links(header: &Header, segments: &[Segment], roles: &Roles) -> Result<Links> {
     let at = |i: usize| match segments.get(i) {
         Some(segment) => Ok(*segment),
@@ -133,9 +148,14 @@ pub fn check_links(header: &Header, segments: &[Segment], roles: &Roles) -> Resu
     let boot_params = at(roles.boot_params)?;
     let kernel = at(roles.kernel)?;
     let no_exec = |field, value, remedy| Err(Fault { errno: Errno::NoExec, field, value, remedy });
-    let short = kernel.bufsz <= ENTRY_64 || kernel.bufsz < header.payload_end();
-    if short || kernel.bufsz > header.init_size() {
+    if kernel.bufsz < header.payload_end() || kernel.bufsz > header.init_size() {
         return no_exec("length of the kernel", kernel.bufsz, "give a bzImage that is not cut off");
+    }
+    if roles.entry >= kernel.bufsz {
+        return inval("entry", roles.entry, "must not lie behind the kernel's bytes");
+    }
+    if !header.is_flat() && roles.entry != ENTRY_64 {
+        return inval("entry", roles.entry, "must be 0x200 behind the start of a bzImage's kernel");
     }
 
     // The text at an offset, behind the zero page.
@@ -160,6 +180,9 @@ pub fn check_links(header: &Header, segments: &[Segment], roles: &Roles) -> Resu
             inval("ramdisk_image", image, "must name the initrd's segment, and ramdisk_size fit in")
         }
         None if size != 0 => inval("ramdisk_size", size, "give the initrd as a segment"),
-        _ => Ok(Links { cmdline, initrd_len: size, release }),
+        _ => {
+            let kernel = Kernel { memsz: kernel.memsz, entry: roles.entry };
+            Ok(Links { kernel, cmdline, initrd_len: size, release })
+        }
     }
 }

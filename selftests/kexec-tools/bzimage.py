@@ -3,6 +3,7 @@
 
 import random
 import struct
+from types import SimpleNamespace
 
 PAGE = 4096
 SETUP_HEADER = 0x1F1
@@ -10,8 +11,11 @@ SETUP_END = 0x290
 RELEASE = b"7.3.0-test (builder@nowhere) #1 SMP"
 
 
-def make(setup_sects=3, release=RELEASE, payload_size=20001, jump=0x66, **fields):
-    """A bzImage; fields are more of the setup header: name=value as in FIELDS."""
+def make(setup_sects=3, release=RELEASE, size=20001, jump=0x66, payload=b"", **fields):
+    """A bzImage; fields are more of the setup header: name=value as in FIELDS.
+
+    Its 64-bit part has some size, and the payload, if any, behind that.
+    """
     real_sects = setup_sects or 4
     setup = bytearray((real_sects + 1) * 512)
     # What a setup header must not bring along: the boot sector's code before it.
@@ -35,6 +39,8 @@ def make(setup_sects=3, release=RELEASE, payload_size=20001, jump=0x66, **fields
         "pref_address": 0x1000000,
         "init_size": 0x200000,
     }
+    if payload:
+        values.update(payload_offset=size, payload_length=len(payload))
     if release is not None:
         where = len(setup) - 256
         setup[where : where + len(release) + 1] = release + b"\0"
@@ -42,7 +48,7 @@ def make(setup_sects=3, release=RELEASE, payload_size=20001, jump=0x66, **fields
     values.update(fields)
     for name, value in values.items():
         put(setup, name, value)
-    return bytes(setup) + random.Random(2).randbytes(payload_size)
+    return bytes(setup) + random.Random(2).randbytes(size) + payload + b"end"
 
 
 FIELDS = {
@@ -64,6 +70,8 @@ FIELDS = {
     "min_alignment": ("<B", 0x235),
     "xloadflags": ("<H", 0x236),
     "cmdline_size": ("<I", 0x238),
+    "payload_offset": ("<I", 0x248),
+    "payload_length": ("<I", 0x24C),
     "pref_address": ("<Q", 0x258),
     "init_size": ("<I", 0x260),
 }
@@ -86,8 +94,15 @@ def string(data, start):
     return data[start : data.index(b"\0", start)]
 
 
+def compressed(image):
+    """The 64-bit part as it lies in memory: a kernel that decompresses itself."""
+    data = image[((get(image, "setup_sects") or 4) + 1) * 512 :]
+    return SimpleNamespace(data=data, memsz=-(-len(data) // PAGE) * PAGE, entry=0x200)
+
+
 def payload(image):
-    return image[((get(image, "setup_sects") or 4) + 1) * 512 :]
+    start = get(image, "payload_offset")
+    return compressed(image).data[start : start + get(image, "payload_length")]
 
 
 def release(image):
@@ -96,9 +111,13 @@ def release(image):
     return string(image, offset + 0x200) if offset else b""
 
 
-def check(load, image, cmdline, initrd, cpu):
-    """The faults of what was given to kexec_load for this image: the contract, as the module reads it."""
+def check(load, image, cmdline, initrd, cpu, flat=None):
+    """The faults of what was given to kexec_load for this image: the contract, as the module reads it.
+
+    flat is how its kernel lies in memory, if it should have been decompressed.
+    """
     faults = []
+    kernel = flat or compressed(image)
 
     def want(condition, what):
         if not condition:
@@ -116,8 +135,11 @@ def check(load, image, cmdline, initrd, cpu):
         want(one.mem + one.memsz <= other.mem, f"{one.mem:#x} and {other.mem:#x} overlap")
 
     kernels = [one for one in segments if one.mem <= load.entry < one.mem + one.memsz]
-    want(len(kernels) == 1 and load.entry == kernels[0].mem + 0x200, f"entry {load.entry:#x}")
-    want(len(kernels) == 1 and kernels[0].data == payload(image), "the kernel is not that of the image")
+    if len(kernels) != 1:
+        return faults + [f"the entry {load.entry:#x} is in {len(kernels)} segments"]
+    want(load.entry == kernels[0].mem + kernel.entry, f"entry {load.entry:#x}, kernel at {kernels[0].mem:#x}")
+    want(kernels[0].data == kernel.data, "the kernel is not that of the image")
+    want(kernels[0].memsz == kernel.memsz, f"memsz of the kernel is {kernels[0].memsz:#x}, not {kernel.memsz:#x}")
     params = [one for one in segments if one not in kernels and one.data[0x202:0x206] == b"HdrS"]
     if len(params) != 1:
         return faults + [f"{len(params)} segments look like boot_params"]
@@ -128,6 +150,9 @@ def check(load, image, cmdline, initrd, cpu):
     expected[SETUP_HEADER:end] = image[SETUP_HEADER:end]
     for name in ("kernel_version", "cmd_line_ptr", "ext_cmd_line_ptr"):
         put(expected, name, get(page, name))
+    if flat:
+        put(expected, "payload_offset", 0)
+        put(expected, "payload_length", 0)
     rest = [one for one in segments if one not in kernels + params]
     put(expected, "ramdisk_image", rest[0].mem & 0xFFFFFFFF if rest else 0)
     put(expected, "ext_ramdisk_image", rest[0].mem >> 32 if rest else 0)

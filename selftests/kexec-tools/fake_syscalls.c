@@ -222,7 +222,7 @@ static long do_path_call(const struct path_call *which, long *arg)
 
 	if (!path[0])	/* fstat(3) */
 		return call(which->nr, arg[0], arg[1], arg[2], arg[3]);
-	result = -wanted_error(which->name);
+	result = -wanted_error(flags & O_ACCMODE ? "open-to-write" : which->name);
 	if (!result) {
 		if (instance && which->nr == SYS_rmdir)
 			instance_files(path, 0);

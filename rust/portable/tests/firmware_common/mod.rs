@@ -7,11 +7,12 @@
 #![allow(dead_code)]
 
 use multikernel_portable::{
-    bzimage::Header,
+    bzimage::{Header, ENTRY_64},
     fault::Result,
     firmware::{self, Machine},
     layout::{Layout, Memory, FIRMWARE_SIZE, LOW_PAGES_SIZE},
     range::Range,
+    segments::Kernel,
 };
 
 pub const PAGE: u64 = 4096;
@@ -27,6 +28,9 @@ pub struct Image {
     pub above_4g: bool,
     pub initrd_addr_max: u32,
     pub kernel_len: u64,
+    pub entry: u64,
+    /// Whether it was decompressed when it was loaded.
+    pub flat: bool,
     pub initrd_len: u64,
     /// Built with CONFIG_EFI.
     pub efi: bool,
@@ -41,6 +45,8 @@ impl Default for Image {
             above_4g: true,
             initrd_addr_max: 0x7fff_ffff,
             kernel_len: 9 * MIB,
+            entry: ENTRY_64,
+            flat: false,
             initrd_len: 5 * MIB + 123,
             efi: false,
         }
@@ -65,8 +71,10 @@ impl Image {
         put(0x234, &[1, 21]); // relocatable, min_alignment
         put(0x236, &(0x6d | u16::from(self.above_4g) << 1 | u16::from(self.efi) << 4).to_le_bytes());
         put(0x238, &2047u32.to_le_bytes());
-        put(0x248, &0x2b4u32.to_le_bytes()); // payload_offset
-        put(0x24c, &0x70_0000u32.to_le_bytes()); // payload_length
+        if !self.flat {
+            put(0x248, &0x2b4u32.to_le_bytes()); // payload_offset
+            put(0x24c, &0x70_0000u32.to_le_bytes()); // payload_length
+        }
         put(0x258, &self.pref_address.to_le_bytes());
         put(0x260, &(self.init_size as u32).to_le_bytes());
         put(0x268, &0x40_0000u32.to_le_bytes()); // kernel_info_offset
@@ -78,7 +86,11 @@ impl Image {
     }
 
     pub fn layout(&self, memory: &Memory<'_>) -> Result<Layout> {
-        Layout::new(memory, &self.header(), self.kernel_len, self.initrd_len)
+        let kernel = Kernel {
+            memsz: self.kernel_len,
+            entry: self.entry,
+        };
+        Layout::new(memory, &self.header(), &kernel, self.initrd_len)
     }
 }
 
