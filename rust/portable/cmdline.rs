@@ -47,7 +47,11 @@ pub fn compose(user: &[u8], ours: &Params, out: &mut [u8], limit: usize) -> Resu
     }
     let quotes = user.iter().filter(|&&b| b == b'"').count();
     if quotes % 2 != 0 {
-        return inval("quotes in the command line", quotes as u64, "close the last quote");
+        return inval(
+            "quotes in the command line",
+            quotes as u64,
+            "close the last quote",
+        );
     }
     let room = out.len().saturating_sub(1).min(limit);
     let mut text = Text { out, len: 0, room };
@@ -66,7 +70,9 @@ pub fn compose(user: &[u8], ours: &Params, out: &mut [u8], limit: usize) -> Resu
 }
 
 fn write(text: &mut Text<'_>, user: &[u8], ours: &Params) -> fmt::Result {
-    let end = words(user).find(|word| word.bytes == b"--").map_or(user.len(), |word| word.start);
+    let end = words(user)
+        .find(|word| word.bytes == b"--")
+        .map_or(user.len(), |word| word.start);
     let (before, after) = user.split_at_checked(end).ok_or(fmt::Error)?;
     let given = |key: &str| words(before).filter(move |word| word.is(key)).last();
 
@@ -104,9 +110,16 @@ impl<'a> Word<'a> {
     /// Whether this gives the parameter `key`; to the kernel, - and _ are the same.
     fn is(&self, key: &str) -> bool {
         let word = self.bytes.strip_prefix(b"\"").unwrap_or(self.bytes);
-        let name = word.split(|&b| b == b'=' || b == b'"').next().unwrap_or(&[]);
+        let name = word
+            .split(|&b| b == b'=' || b == b'"')
+            .next()
+            .unwrap_or(&[]);
         let plain = |b: u8| if b == b'-' { b'_' } else { b };
-        name.len() == key.len() && name.iter().zip(key.bytes()).all(|(&a, b)| plain(a) == plain(b))
+        name.len() == key.len()
+            && name
+                .iter()
+                .zip(key.bytes())
+                .all(|(&a, b)| plain(a) == plain(b))
     }
 
     /// The value, without quotes; none if it holds some or white space.
@@ -137,7 +150,10 @@ fn words(text: &[u8]) -> impl Iterator<Item = Word<'_>> {
             quoted || !is_space(b)
         });
         at = start.checked_add(len.count())?;
-        Some(Word { start, bytes: text.get(start..at)? })
+        Some(Word {
+            start,
+            bytes: text.get(start..at)?,
+        })
     })
 }
 
@@ -150,7 +166,10 @@ struct Text<'a> {
 
 impl Text<'_> {
     fn bytes(&mut self, bytes: &[u8]) -> fmt::Result {
-        let end = self.len.checked_add(bytes.len()).filter(|&end| end <= self.room);
+        let end = self
+            .len
+            .checked_add(bytes.len())
+            .filter(|&end| end <= self.room);
         let end = end.ok_or(fmt::Error)?;
         let place = self.out.get_mut(self.len..end).ok_or(fmt::Error)?;
         place.copy_from_slice(bytes);

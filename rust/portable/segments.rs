@@ -54,7 +54,11 @@ pub struct Links {
 pub fn check(entry: u64, segments: &[Segment]) -> Result<()> {
     let count = segments.len();
     if count == 0 || count > MAX_SEGMENTS {
-        return inval("segments", count as u64, "give a kernel, boot_params, perhaps an initrd");
+        return inval(
+            "segments",
+            count as u64,
+            "give a kernel, boot_params, perhaps an initrd",
+        );
     }
     for (i, segment) in segments.iter().enumerate() {
         let end = end_of(segment)?;
@@ -72,10 +76,18 @@ pub fn check(entry: u64, segments: &[Segment]) -> Result<()> {
 
 fn end_of(segment: &Segment) -> Result<u64> {
     if segment.mem & PAGE_MASK != 0 {
-        return inval("mem of a segment", segment.mem, "must be a multiple of 4096");
+        return inval(
+            "mem of a segment",
+            segment.mem,
+            "must be a multiple of 4096",
+        );
     }
     if segment.memsz & PAGE_MASK != 0 || segment.memsz == 0 {
-        return inval("memsz of a segment", segment.memsz, "must be a multiple of 4096, not 0");
+        return inval(
+            "memsz of a segment",
+            segment.memsz,
+            "must be a multiple of 4096, not 0",
+        );
     }
     if segment.bufsz > segment.memsz {
         return inval("bufsz of a segment", segment.bufsz, "must not exceed memsz");
@@ -87,7 +99,9 @@ fn end_of(segment: &Segment) -> Result<u64> {
 }
 
 fn holds(segment: &Segment, address: u64) -> bool {
-    address.checked_sub(segment.mem).is_some_and(|offset| offset < segment.memsz)
+    address
+        .checked_sub(segment.mem)
+        .is_some_and(|offset| offset < segment.memsz)
 }
 
 /// Finds out which segment is what; they have passed [`check`].
@@ -104,19 +118,31 @@ pub fn assign(
     let mut boot_params = (0..segments.len()).filter(|&i| is_boot_params(i));
     let (Some(zero_page), None) = (boot_params.next(), boot_params.next()) else {
         let found = (0..segments.len()).filter(|&i| is_boot_params(i)).count();
-        return inval("boot_params segments", found as u64, "give exactly one, with HdrS at 0x202");
+        return inval(
+            "boot_params segments",
+            found as u64,
+            "give exactly one, with HdrS at 0x202",
+        );
     };
     let is_kernel = |i: &usize| segments.get(*i).is_some_and(|s| holds(s, entry));
     let mut rest = (0..segments.len()).filter(|&i| i != zero_page);
     let (kernel, other) = (rest.clone().find(is_kernel), rest.find(|i| !is_kernel(i)));
     let at_entry = |s: &Segment| entry.checked_sub(s.mem) == Some(ENTRY_64);
     let Some(kernel) = kernel.filter(|&i| segments.get(i).is_some_and(at_entry)) else {
-        return inval("entry", entry, "must be 0x200 behind the start of the kernel's segment");
+        return inval(
+            "entry",
+            entry,
+            "must be 0x200 behind the start of the kernel's segment",
+        );
     };
     if segments.len() > 2 + usize::from(other.is_some()) {
         return inval("segments", segments.len() as u64, "give one initrd at most");
     }
-    Ok(Roles { kernel, boot_params: zero_page, initrd: other })
+    Ok(Roles {
+        kernel,
+        boot_params: zero_page,
+        initrd: other,
+    })
 }
 
 /// Follows the addresses in boot_params.
@@ -132,22 +158,43 @@ pub fn check_links(header: &Header, segments: &[Segment], roles: &Roles) -> Resu
     };
     let boot_params = at(roles.boot_params)?;
     let kernel = at(roles.kernel)?;
-    let no_exec = |field, value, remedy| Err(Fault { errno: Errno::NoExec, field, value, remedy });
+    let no_exec = |field, value, remedy| {
+        Err(Fault {
+            errno: Errno::NoExec,
+            field,
+            value,
+            remedy,
+        })
+    };
     let short = kernel.bufsz <= ENTRY_64 || kernel.bufsz < header.payload_end();
     if short || kernel.bufsz > header.init_size() {
-        return no_exec("length of the kernel", kernel.bufsz, "give a bzImage that is not cut off");
+        return no_exec(
+            "length of the kernel",
+            kernel.bufsz,
+            "give a bzImage that is not cut off",
+        );
     }
 
     // The text at an offset, behind the zero page.
     let text = |offset: Option<u64>| {
         let offset = offset.filter(|&o| o >= ZERO_PAGE_SIZE as u64)?;
-        let longest = boot_params.bufsz.checked_sub(offset).filter(|&len| len > 0)?;
-        Some((usize::try_from(offset).ok()?, usize::try_from(longest).ok()?))
+        let longest = boot_params
+            .bufsz
+            .checked_sub(offset)
+            .filter(|&len| len > 0)?;
+        Some((
+            usize::try_from(offset).ok()?,
+            usize::try_from(longest).ok()?,
+        ))
     };
     let pointer = header.cmd_line_ptr();
     let cmdline = text(pointer.checked_sub(boot_params.mem));
     if pointer != 0 && cmdline.is_none() {
-        return inval("cmd_line_ptr", pointer, "must lie in boot_params, behind the zero page");
+        return inval(
+            "cmd_line_ptr",
+            pointer,
+            "must lie in boot_params, behind the zero page",
+        );
     }
     let release = match header.kernel_version() {
         0 => None,
@@ -156,10 +203,16 @@ pub fn check_links(header: &Header, segments: &[Segment], roles: &Roles) -> Resu
 
     let (image, size) = (header.ramdisk_image(), header.ramdisk_size());
     match roles.initrd.map(at).transpose()? {
-        Some(initrd) if image != initrd.mem || size == 0 || size > initrd.bufsz => {
-            inval("ramdisk_image", image, "must name the initrd's segment, and ramdisk_size fit in")
-        }
+        Some(initrd) if image != initrd.mem || size == 0 || size > initrd.bufsz => inval(
+            "ramdisk_image",
+            image,
+            "must name the initrd's segment, and ramdisk_size fit in",
+        ),
         None if size != 0 => inval("ramdisk_size", size, "give the initrd as a segment"),
-        _ => Ok(Links { cmdline, initrd_len: size, release }),
+        _ => Ok(Links {
+            cmdline,
+            initrd_len: size,
+            release,
+        }),
     }
 }
