@@ -6,6 +6,8 @@
 // Each test binary uses its own part of it.
 #![allow(dead_code)]
 
+pub mod check;
+
 use multikernel_portable::{
     bzimage::Header,
     fault::Result,
@@ -77,6 +79,10 @@ impl Image {
     pub fn layout(&self, memory: &Memory<'_>) -> Result<Layout> {
         Layout::new(memory, &self.header(), self.kernel_len, self.initrd_len)
     }
+}
+
+pub fn end(range: Range) -> u64 {
+    range.start + range.size
 }
 
 pub fn range(start: u64, size: u64) -> Range {
