@@ -4,7 +4,7 @@
 
 use crate::{
     ffi::pages::{self, Pages, Register, Resource},
-    portable::{layout, name::Name, range::Range}, //
+    portable::{layout, name::Name, pieces, range::Range}, //
 };
 use kernel::{
     prelude::*,
@@ -63,7 +63,12 @@ impl Memory {
                 pr_err!("{name}: memory {size}: the host's memory is too scattered; ask for less\n");
             }
         })?;
-        let ranges = merge(&pieces)?;
+        let mut ranges: KVec<Range> = KVec::with_capacity(pieces.len(), GFP_KERNEL)?;
+        for range in pieces.iter().map(Pages::range) {
+            ranges.push(range, GFP_KERNEL)?;
+        }
+        let merged = pieces::merge(&mut ranges);
+        ranges.truncate(merged);
         let mut resources = KVec::new();
         for &range in ranges.iter() {
             let label = CString::try_from_fmt(fmt!("multikernel {name}"))?;
@@ -123,14 +128,8 @@ impl Memory {
             low_pages: self.low_pages.range(),
             pieces: &self.ranges,
         };
-        let piece = self
-            .pieces
-            .iter_mut()
-            .find(|piece| piece.range().contains(&area))
-            .ok_or(EFAULT)?;
-        let first = usize::try_from(area.start - piece.range().start)?;
-        let bytes = piece.bytes_mut().get_mut(first..).ok_or(EFAULT)?;
-        let bytes = bytes.get_mut(..usize::try_from(area.size)?).ok_or(EFAULT)?;
+        let pieces = self.pieces.iter_mut().map(parts);
+        let bytes = pieces::find(pieces, &area).ok_or(EFAULT)?;
         Ok((map, bytes, self.low_pages.bytes_mut()))
     }
 
@@ -140,22 +139,8 @@ impl Memory {
     ///
     /// EFAULT when it does not lie in this memory.
     pub(crate) fn copy_to(&mut self, to: u64, data: &[u8]) -> Result {
-        let end = to.checked_add(data.len() as u64).ok_or(EFAULT)?;
-        let mut left = data.len();
-        for piece in self.pieces.iter_mut() {
-            let have = piece.range();
-            let (from, until) = (to.max(have.start), end.min(have.end().ok_or(EFAULT)?));
-            if from >= until {
-                continue;
-            }
-            let len = usize::try_from(until - from)?;
-            let source = data.get(usize::try_from(from - to)?..).and_then(|d| d.get(..len));
-            let first = usize::try_from(from - have.start)?;
-            let target = piece.bytes_mut().get_mut(first..).and_then(|d| d.get_mut(..len));
-            target.ok_or(EFAULT)?.copy_from_slice(source.ok_or(EFAULT)?);
-            left -= len;
-        }
-        if left == 0 { Ok(()) } else { Err(EFAULT) }
+        let pieces = self.pieces.iter_mut().map(parts);
+        if pieces::copy(pieces, to, data) { Ok(()) } else { Err(EFAULT) }
     }
 
     /// A register of the spawn at the physical address `at`.
@@ -168,21 +153,8 @@ impl Memory {
     }
 }
 
-/// Sorts the pieces' ranges and merges neighbours.
-fn merge(pieces: &[Pages]) -> Result<KVec<Range>> {
-    let mut sorted: KVec<Range> = KVec::with_capacity(pieces.len(), GFP_KERNEL)?;
-    for range in pieces.iter().map(Pages::range) {
-        let at = sorted.iter().take_while(|have| have.start < range.start).count();
-        sorted.insert_within_capacity(at, range).map_err(|_| ENOMEM)?;
-    }
-    let mut merged: KVec<Range> = KVec::with_capacity(sorted.len(), GFP_KERNEL)?;
-    for range in sorted {
-        match merged.last_mut() {
-            Some(last) if last.end() == Some(range.start) => last.size += range.size,
-            _ => merged.push(range, GFP_KERNEL)?,
-        }
-    }
-    Ok(merged)
+fn parts(piece: &mut Pages) -> (Range, &mut [u8]) {
+    (piece.range(), piece.bytes_mut())
 }
 
 #[kunit_tests(multikernel_memory)]
