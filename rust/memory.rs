@@ -51,7 +51,9 @@ impl Memory {
         }
         let available = pages::available();
         if size > available.saturating_sub(HOST_RESERVE) {
-            pr_err!("{name}: memory {size}: the host has {available} bytes to spare; ask for less\n");
+            pr_err!(
+                "{name}: memory {size}: the host has {available} bytes to spare; ask for less\n"
+            );
             return Err(ENOMEM);
         }
         let low_chunk = Pages::low(LOW_CHUNK_PAGES).inspect_err(|_| {
@@ -60,7 +62,9 @@ impl Memory {
         let low_pages = Pages::dma32(1)?;
         let pieces = Self::collect(size, node).inspect_err(|e| {
             if *e == ENOMEM {
-                pr_err!("{name}: memory {size}: the host's memory is too scattered; ask for less\n");
+                pr_err!(
+                    "{name}: memory {size}: the host's memory is too scattered; ask for less\n"
+                );
             }
         })?;
         let mut ranges: KVec<Range> = KVec::with_capacity(pieces.len(), GFP_KERNEL)?;
@@ -74,7 +78,14 @@ impl Memory {
             let label = CString::try_from_fmt(fmt!("multikernel {name}"))?;
             resources.push(Resource::new(label, range)?, GFP_KERNEL)?;
         }
-        Ok(Self { _resources: resources, low_chunk, low_pages, pieces, ranges, size })
+        Ok(Self {
+            _resources: resources,
+            low_chunk,
+            low_pages,
+            pieces,
+            ranges,
+            size,
+        })
     }
 
     fn collect(size: u64, node: i32) -> Result<KVec<Pages>> {
@@ -140,7 +151,11 @@ impl Memory {
     /// EFAULT when it does not lie in this memory.
     pub(crate) fn copy_to(&mut self, to: u64, data: &[u8]) -> Result {
         let pieces = self.pieces.iter_mut().map(parts);
-        if pieces::copy(pieces, to, data) { Ok(()) } else { Err(EFAULT) }
+        if pieces::copy(pieces, to, data) {
+            Ok(())
+        } else {
+            Err(EFAULT)
+        }
     }
 
     /// A register of the spawn at the physical address `at`.
@@ -149,7 +164,10 @@ impl Memory {
     ///
     /// EFAULT when it does not lie in this memory.
     pub(crate) fn register(&self, at: u64) -> Result<Register> {
-        self.pieces.iter().find_map(|piece| Register::new(piece, at)).ok_or(EFAULT)
+        self.pieces
+            .iter()
+            .find_map(|piece| Register::new(piece, at))
+            .ok_or(EFAULT)
     }
 }
 
@@ -180,7 +198,9 @@ mod tests {
         let mut memory = memory(2 * PIECE_MIN)?;
         let sum: u64 = memory.ranges.iter().map(|range| range.size).sum();
         assert_eq!(sum, memory.size());
-        let Some(&first) = memory.ranges.first() else { return Err(EINVAL) };
+        let Some(&first) = memory.ranges.first() else {
+            return Err(EINVAL);
+        };
         assert_eq!(memory.register(first.start)?.read(), 0);
         memory.copy_to(first.start, b"x")?;
         assert_eq!(memory.register(first.start)?.read(), b'x');
