@@ -4,7 +4,7 @@
 
 use crate::{
     ffi::pages::{self, Pages, Register, Resource},
-    portable::{layout, name::Name, range::Range}, //
+    portable::{layout, name::Name, pieces, range::Range}, //
 };
 use kernel::{
     prelude::*,
@@ -51,7 +51,9 @@ impl Memory {
         }
         let available = pages::available();
         if size > available.saturating_sub(HOST_RESERVE) {
-            pr_err!("{name}: memory {size}: the host has {available} bytes to spare; ask for less\n");
+            pr_err!(
+                "{name}: memory {size}: the host has {available} bytes to spare; ask for less\n"
+            );
             return Err(ENOMEM);
         }
         let low_chunk = Pages::low(LOW_CHUNK_PAGES).inspect_err(|_| {
@@ -60,16 +62,30 @@ impl Memory {
         let low_pages = Pages::dma32(1)?;
         let pieces = Self::collect(size, node).inspect_err(|e| {
             if *e == ENOMEM {
-                pr_err!("{name}: memory {size}: the host's memory is too scattered; ask for less\n");
+                pr_err!(
+                    "{name}: memory {size}: the host's memory is too scattered; ask for less\n"
+                );
             }
         })?;
-        let ranges = merge(&pieces)?;
+        let mut ranges: KVec<Range> = KVec::with_capacity(pieces.len(), GFP_KERNEL)?;
+        for range in pieces.iter().map(Pages::range) {
+            ranges.push(range, GFP_KERNEL)?;
+        }
+        let merged = pieces::merge(&mut ranges);
+        ranges.truncate(merged);
         let mut resources = KVec::new();
         for &range in ranges.iter() {
             let label = CString::try_from_fmt(fmt!("multikernel {name}"))?;
             resources.push(Resource::new(label, range)?, GFP_KERNEL)?;
         }
-        Ok(Self { _resources: resources, low_chunk, low_pages, pieces, ranges, size })
+        Ok(Self {
+            _resources: resources,
+            low_chunk,
+            low_pages,
+            pieces,
+            ranges,
+            size,
+        })
     }
 
     fn collect(size: u64, node: i32) -> Result<KVec<Pages>> {
@@ -123,14 +139,8 @@ impl Memory {
             low_pages: self.low_pages.range(),
             pieces: &self.ranges,
         };
-        let piece = self
-            .pieces
-            .iter_mut()
-            .find(|piece| piece.range().contains(&area))
-            .ok_or(EFAULT)?;
-        let first = usize::try_from(area.start - piece.range().start)?;
-        let bytes = piece.bytes_mut().get_mut(first..).ok_or(EFAULT)?;
-        let bytes = bytes.get_mut(..usize::try_from(area.size)?).ok_or(EFAULT)?;
+        let pieces = self.pieces.iter_mut().map(parts);
+        let bytes = pieces::find(pieces, &area).ok_or(EFAULT)?;
         Ok((map, bytes, self.low_pages.bytes_mut()))
     }
 
@@ -140,27 +150,12 @@ impl Memory {
     ///
     /// EFAULT when the range does not lie in this memory, or is too small.
     pub(crate) fn fill(&mut self, to: Range, data: &[u8]) -> Result {
-        let end = to.end().ok_or(EFAULT)?;
-        let mut left = to.size;
-        if data.len() as u64 > left {
-            return Err(EFAULT);
+        let pieces = self.pieces.iter_mut().map(parts);
+        if pieces::fill(pieces, &to, data) {
+            Ok(())
+        } else {
+            Err(EFAULT)
         }
-        for piece in self.pieces.iter_mut() {
-            let have = piece.range();
-            let (from, until) = (to.start.max(have.start), end.min(have.end().ok_or(EFAULT)?));
-            if from >= until {
-                continue;
-            }
-            let first = usize::try_from(from - have.start)?;
-            let target = piece.bytes_mut().get_mut(first..).ok_or(EFAULT)?;
-            let target = target.get_mut(..usize::try_from(until - from)?).ok_or(EFAULT)?;
-            let source = data.get(usize::try_from(from - to.start)?..).unwrap_or(&[]);
-            let (copied, zeroed) = target.split_at_mut(source.len().min(target.len()));
-            copied.copy_from_slice(source.get(..copied.len()).ok_or(EFAULT)?);
-            zeroed.fill(0);
-            left -= until - from;
-        }
-        if left == 0 { Ok(()) } else { Err(EFAULT) }
     }
 
     /// A register of the spawn at the physical address `at`.
@@ -169,25 +164,15 @@ impl Memory {
     ///
     /// EFAULT when it does not lie in this memory.
     pub(crate) fn register(&self, at: u64) -> Result<Register> {
-        self.pieces.iter().find_map(|piece| Register::new(piece, at)).ok_or(EFAULT)
+        self.pieces
+            .iter()
+            .find_map(|piece| Register::new(piece, at))
+            .ok_or(EFAULT)
     }
 }
 
-/// Sorts the pieces' ranges and merges neighbours.
-fn merge(pieces: &[Pages]) -> Result<KVec<Range>> {
-    let mut sorted: KVec<Range> = KVec::with_capacity(pieces.len(), GFP_KERNEL)?;
-    for range in pieces.iter().map(Pages::range) {
-        let at = sorted.iter().take_while(|have| have.start < range.start).count();
-        sorted.insert_within_capacity(at, range).map_err(|_| ENOMEM)?;
-    }
-    let mut merged: KVec<Range> = KVec::with_capacity(sorted.len(), GFP_KERNEL)?;
-    for range in sorted {
-        match merged.last_mut() {
-            Some(last) if last.end() == Some(range.start) => last.size += range.size,
-            _ => merged.push(range, GFP_KERNEL)?,
-        }
-    }
-    Ok(merged)
+fn parts(piece: &mut Pages) -> (Range, &mut [u8]) {
+    (piece.range(), piece.bytes_mut())
 }
 
 #[kunit_tests(multikernel_memory)]
@@ -213,7 +198,9 @@ mod tests {
         let mut memory = memory(2 * PIECE_MIN)?;
         let sum: u64 = memory.ranges.iter().map(|range| range.size).sum();
         assert_eq!(sum, memory.size());
-        let Some(&first) = memory.ranges.first() else { return Err(EINVAL) };
+        let Some(&first) = memory.ranges.first() else {
+            return Err(EINVAL);
+        };
         assert_eq!(memory.register(first.start)?.read(), 0);
         let two = |start| Range { start, size: 2 };
         memory.fill(two(first.start), b"xy")?;

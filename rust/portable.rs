@@ -16,6 +16,7 @@ pub(crate) mod firmware;
 pub(crate) mod layout;
 pub(crate) mod name;
 pub(crate) mod page_table;
+pub(crate) mod pieces;
 pub(crate) mod range;
 pub(crate) mod segments;
 pub(crate) mod size;

@@ -60,7 +60,12 @@ pub struct Header {
 }
 
 fn reject<T>(field: &'static str, value: u64, remedy: &'static str) -> Result<T> {
-    Err(Fault { errno: Errno::NoExec, field, value, remedy })
+    Err(Fault {
+        errno: Errno::NoExec,
+        field,
+        value,
+        remedy,
+    })
 }
 
 impl Header {
@@ -70,27 +75,53 @@ impl Header {
     ///
     /// `NoExec` when it is cut off, or not that of a relocatable 64-bit bzImage.
     pub fn from_zero_page(page: &[u8]) -> Result<Self> {
-        let Some(first) = page.get(..SETUP_HEADER + MAX_LEN).and_then(|p| p.first_chunk()) else {
-            return reject("length of boot_params", page.len() as u64, "give a whole zero page");
+        let Some(first) = page
+            .get(..SETUP_HEADER + MAX_LEN)
+            .and_then(|p| p.first_chunk())
+        else {
+            return reject(
+                "length of boot_params",
+                page.len() as u64,
+                "give a whole zero page",
+            );
         };
-        let mut header = Self { bytes: *first, len: 0 };
+        let mut header = Self {
+            bytes: *first,
+            len: 0,
+        };
         if header.u16(BOOT_FLAG) != 0xaa55 || header.u32(MAGIC) != u32::from_le_bytes(*b"HdrS") {
-            return reject("magic of the setup header", header.u32(MAGIC).into(), "give a bzImage");
+            return reject(
+                "magic of the setup header",
+                header.u32(MAGIC).into(),
+                "give a bzImage",
+            );
         }
         if header.version() < MIN_VERSION {
             let version = header.version().into();
-            return reject("boot protocol", version, "give a kernel of Linux 3.8 or later");
+            return reject(
+                "boot protocol",
+                version,
+                "give a kernel of Linux 3.8 or later",
+            );
         }
         if header.u16(XLOADFLAGS) & XLF_KERNEL_64 == 0 {
             let flags = header.u16(XLOADFLAGS).into();
             return reject("xloadflags", flags, "give a 64-bit kernel");
         }
         if header.u8(RELOCATABLE_KERNEL) == 0 {
-            return reject("relocatable_kernel", 0, "build the kernel with CONFIG_RELOCATABLE");
+            return reject(
+                "relocatable_kernel",
+                0,
+                "build the kernel with CONFIG_RELOCATABLE",
+            );
         }
         let alignment = header.kernel_alignment();
         if !alignment.is_power_of_two() || !(4096..=1 << 30).contains(&alignment) {
-            return reject("kernel_alignment", alignment, "give a kernel that is not damaged");
+            return reject(
+                "kernel_alignment",
+                alignment,
+                "give a kernel that is not damaged",
+            );
         }
         let size = header.init_size();
         if size == 0 || size > MAX_INIT_SIZE {
@@ -196,6 +227,8 @@ impl Header {
 
     /// The setup header itself.
     pub fn raw(&self) -> &[u8] {
-        self.bytes.get(SETUP_HEADER..SETUP_HEADER + self.len).unwrap_or(&[])
+        self.bytes
+            .get(SETUP_HEADER..SETUP_HEADER + self.len)
+            .unwrap_or(&[])
     }
 }

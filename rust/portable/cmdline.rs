@@ -57,7 +57,11 @@ pub fn compose(user: &[u8], ours: &Params, out: &mut [u8], limit: usize) -> Resu
     }
     let quotes = user.iter().filter(|&&b| b == b'"').count();
     if quotes % 2 != 0 {
-        return inval("quotes in the command line", quotes as u64, "close the last quote");
+        return inval(
+            "quotes in the command line",
+            quotes as u64,
+            "close the last quote",
+        );
     }
     let room = out.len().saturating_sub(1).min(limit);
     let mut text = Text { out, len: 0, room };
@@ -76,7 +80,9 @@ pub fn compose(user: &[u8], ours: &Params, out: &mut [u8], limit: usize) -> Resu
 }
 
 fn write(text: &mut Text<'_>, user: &[u8], ours: &Params) -> fmt::Result {
-    let end = words(user).find(|word| word.bytes == b"--").map_or(user.len(), |word| word.start);
+    let end = words(user)
+        .find(Word::is_end)
+        .map_or(user.len(), |word| word.start);
     let (before, after) = user.split_at_checked(end).ok_or(fmt::Error)?;
     let given = |key: &str| words(before).filter(move |word| word.is(key)).last();
 
@@ -95,7 +101,7 @@ fn write(text: &mut Text<'_>, user: &[u8], ours: &Params) -> fmt::Result {
         write!(text, " disable_cpu_apicid={}", ours.phantom_apic)?;
     }
     write!(text, " {BLACKLIST}=")?;
-    if let Some(value) = given(BLACKLIST).and_then(|word| word.value()) {
+    if let Some(value) = given(BLACKLIST).and_then(|word| word.list()) {
         text.bytes(value)?;
         text.write_str(",")?;
     }
@@ -107,36 +113,62 @@ fn write(text: &mut Text<'_>, user: &[u8], ours: &Params) -> fmt::Result {
     Ok(())
 }
 
-/// A word of a command line, and where it starts.
+/// A word of a command line as `next_arg()` takes it apart, and where it starts.
 struct Word<'a> {
     start: usize,
-    bytes: &'a [u8],
+    param: &'a [u8],
+    value: Option<&'a [u8]>,
 }
 
 impl<'a> Word<'a> {
-    /// Whether this gives the parameter `key`; to the kernel, - and _ are the same.
-    fn is(&self, key: &str) -> bool {
-        let word = self.bytes.strip_prefix(b"\"").unwrap_or(self.bytes);
-        let name = word.split(|&b| b == b'=' || b == b'"').next().unwrap_or(&[]);
-        let plain = |b: u8| if b == b'-' { b'_' } else { b };
-        name.len() == key.len() && name.iter().zip(key.bytes()).all(|(&a, b)| plain(a) == plain(b))
+    fn new(start: usize, text: &'a [u8]) -> Self {
+        let unquote = |text: &'a [u8]| text.strip_suffix(b"\"").unwrap_or(text);
+        let (quoted, text) = match text.strip_prefix(b"\"") {
+            Some(inner) => (true, inner),
+            None => (false, text),
+        };
+        // A = at the start belongs to the name.
+        let mut bytes = text.iter().enumerate().skip(1);
+        let equals = bytes.find(|(_, &b)| b == b'=').map(|(at, _)| at);
+        let (param, value) = match equals.and_then(|at| text.split_at_checked(at)) {
+            Some((param, value)) => (param, value.strip_prefix(b"=")),
+            None if quoted => (unquote(text), None),
+            None => (text, None),
+        };
+        let value = value.map(|value| match value.strip_prefix(b"\"") {
+            Some(inner) => unquote(inner),
+            None if quoted => unquote(value),
+            None => value,
+        });
+        Self {
+            start,
+            param,
+            value,
+        }
     }
 
-    /// The value, without quotes; none if it holds some or white space.
-    fn value(&self) -> Option<&'a [u8]> {
-        let word = self.bytes.strip_prefix(b"\"").unwrap_or(self.bytes);
-        let at = word.iter().position(|&b| b == b'=')?;
-        let value = word.get(at.checked_add(1)?..)?;
-        let value = value.strip_prefix(b"\"").unwrap_or(value);
-        let value = value.strip_suffix(b"\"").unwrap_or(value);
+    /// Whether what follows is for init.
+    fn is_end(&self) -> bool {
+        self.param == b"--" && self.value.is_none()
+    }
+
+    /// Whether this gives the parameter `key`; to the kernel, - and _ are the same.
+    fn is(&self, key: &str) -> bool {
+        let plain = |&b: &u8| if b == b'-' { b'_' } else { b };
+        self.param.iter().map(plain).eq(key.bytes())
+    }
+
+    /// The value, if a list can go on behind it: not when it has quotes or white space.
+    fn list(&self) -> Option<&'a [u8]> {
         let odd = |b: &u8| *b == b'"' || is_space(*b);
-        (!value.is_empty() && !value.iter().any(odd)).then_some(value)
+        self.value
+            .filter(|value| !value.is_empty() && !value.iter().any(odd))
     }
 }
 
-/// As isspace() of the kernel, for ASCII.
+/// As isspace() of the kernel, which takes text for Latin-1: 0xa0 is its no-break space.
 fn is_space(b: u8) -> bool {
-    b == b' ' || (9..=13).contains(&b)
+    matches!(b, b' ' | 9..=13 | 0xa0)
 }
 
 fn words(text: &[u8]) -> impl Iterator<Item = Word<'_>> {
@@ -150,7 +182,7 @@ fn words(text: &[u8]) -> impl Iterator<Item = Word<'_>> {
             quoted || !is_space(b)
         });
         at = start.checked_add(len.count())?;
-        Some(Word { start, bytes: text.get(start..at)? })
+        Some(Word::new(start, text.get(start..at)?))
     })
 }
 
@@ -163,7 +195,10 @@ struct Text<'a> {
 
 impl Text<'_> {
     fn bytes(&mut self, bytes: &[u8]) -> fmt::Result {
-        let end = self.len.checked_add(bytes.len()).filter(|&end| end <= self.room);
+        let end = self
+            .len
+            .checked_add(bytes.len())
+            .filter(|&end| end <= self.room);
         let end = end.ok_or(fmt::Error)?;
         let place = self.out.get_mut(self.len..end).ok_or(fmt::Error)?;
         place.copy_from_slice(bytes);

@@ -15,7 +15,10 @@ const REMEDY: &str = "give a list of CPUs below 1024, as 2-3,5";
 pub struct CpuSet([u64; WORDS]);
 
 fn place(cpu: u32) -> (usize, u64) {
-    (usize::try_from(cpu / 64).unwrap_or(usize::MAX), 1 << (cpu % 64))
+    (
+        usize::try_from(cpu / 64).unwrap_or(usize::MAX),
+        1 << (cpu % 64),
+    )
 }
 
 impl CpuSet {

@@ -47,5 +47,10 @@ pub type Result<T> = core::result::Result<T, Fault>;
 
 /// An EINVAL.
 pub(crate) fn inval<T>(field: &'static str, value: u64, remedy: &'static str) -> Result<T> {
-    Err(Fault { errno: Errno::Inval, field, value, remedy })
+    Err(Fault {
+        errno: Errno::Inval,
+        field,
+        value,
+        remedy,
+    })
 }

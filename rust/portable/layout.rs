@@ -57,7 +57,7 @@ pub struct Memory<'a> {
     /// 8 KiB below 4 GiB: the top page table (a CPU comes from real mode with a 32-bit CR3), and
     /// the page that stands for an I/O APIC (its address in the MADT has 32 bits).
     pub low_pages: Range,
-    /// The rest, at most [`PIECES_MAX`]; the first one begins with the firmware area.
+    /// The rest, above 1 MiB, at most [`PIECES_MAX`]; the first begins with the firmware area.
     pub pieces: &'a [Range],
 }
 
@@ -118,6 +118,9 @@ impl Memory<'_> {
         // Two ranges with one start are the same to `sorted()`.
         if seen != count.saturating_add(2) {
             return bad("memory", count as u64, "lend no page twice");
+        }
+        if let Some(piece) = self.pieces.iter().find(|p| p.start < LOW_CHUNK_MAX) {
+            return bad("memory", piece.start, "lend pieces above 1 MiB");
         }
         let low = self.low_chunk;
         if low.start < LOW_CHUNK_MIN || low.end().is_none_or(|end| end > LOW_CHUNK_MAX) {

@@ -17,6 +17,7 @@ pub mod firmware;
 pub mod layout;
 pub mod name;
 pub mod page_table;
+pub mod pieces;
 pub mod range;
 pub mod segments;
 pub mod size;

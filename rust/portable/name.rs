@@ -27,7 +27,11 @@ impl Name {
     /// `Inval`, with the length or the bad byte as value.
     pub fn new(text: &[u8]) -> Result<Self> {
         if text.is_empty() || text.len() > MAX_LEN {
-            return inval("length of the name", text.len() as u64, "use 1 to 32 characters");
+            return inval(
+                "length of the name",
+                text.len() as u64,
+                "use 1 to 32 characters",
+            );
         }
         for (i, &b) in text.iter().enumerate() {
             if !(b.is_ascii_alphanumeric() || i > 0 && b"._-".contains(&b)) {
@@ -40,7 +44,10 @@ impl Name {
             *to = *from;
         }
         // INVARIANT: Checked above.
-        Ok(Self { bytes, len: text.len() })
+        Ok(Self {
+            bytes,
+            len: text.len(),
+        })
     }
 
     /// The name.

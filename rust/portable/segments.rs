@@ -67,7 +67,11 @@ pub struct Links {
 pub fn check(entry: u64, segments: &[Segment]) -> Result<()> {
     let count = segments.len();
     if count == 0 || count > MAX_SEGMENTS {
-        return inval("segments", count as u64, "give a kernel, boot_params, perhaps an initrd");
+        return inval(
+            "segments",
+            count as u64,
+            "give a kernel, boot_params, perhaps an initrd",
+        );
     }
     for (i, segment) in segments.iter().enumerate() {
         let end = end_of(segment)?;
@@ -85,10 +89,18 @@ pub fn check(entry: u64, segments: &[Segment]) -> Result<()> {
 
 fn end_of(segment: &Segment) -> Result<u64> {
     if segment.mem & PAGE_MASK != 0 {
-        return inval("mem of a segment", segment.mem, "must be a multiple of 4096");
+        return inval(
+            "mem of a segment",
+            segment.mem,
+            "must be a multiple of 4096",
+        );
     }
     if segment.memsz & PAGE_MASK != 0 || segment.memsz == 0 {
-        return inval("memsz of a segment", segment.memsz, "must be a multiple of 4096, not 0");
+        return inval(
+            "memsz of a segment",
+            segment.memsz,
+            "must be a multiple of 4096, not 0",
+        );
     }
     if segment.bufsz > segment.memsz {
         return inval("bufsz of a segment", segment.bufsz, "must not exceed memsz");
@@ -118,7 +130,11 @@ pub fn assign(
     let mut boot_params = (0..segments.len()).filter(|&i| is_boot_params(i));
     let (Some(zero_page), None) = (boot_params.next(), boot_params.next()) else {
         let found = (0..segments.len()).filter(|&i| is_boot_params(i)).count();
-        return inval("boot_params segments", found as u64, "give exactly one, with HdrS at 0x202");
+        return inval(
+            "boot_params segments",
+            found as u64,
+            "give exactly one, with HdrS at 0x202",
+        );
     };
     let offset = |i: usize| segments.get(i).and_then(|s| offset_in(s, entry));
     let mut rest = (0..segments.len()).filter(|&i| i != zero_page);
@@ -161,13 +177,23 @@ pub fn check_links(header: &Header, segments: &[Segment], roles: &Roles) -> Resu
     // The text at an offset, behind the zero page.
     let text = |offset: Option<u64>| {
         let offset = offset.filter(|&o| o >= ZERO_PAGE_SIZE as u64)?;
-        let longest = boot_params.bufsz.checked_sub(offset).filter(|&len| len > 0)?;
-        Some((usize::try_from(offset).ok()?, usize::try_from(longest).ok()?))
+        let longest = boot_params
+            .bufsz
+            .checked_sub(offset)
+            .filter(|&len| len > 0)?;
+        Some((
+            usize::try_from(offset).ok()?,
+            usize::try_from(longest).ok()?,
+        ))
     };
     let pointer = header.cmd_line_ptr();
     let cmdline = text(pointer.checked_sub(boot_params.mem));
     if pointer != 0 && cmdline.is_none() {
-        return inval("cmd_line_ptr", pointer, "must lie in boot_params, behind the zero page");
+        return inval(
+            "cmd_line_ptr",
+            pointer,
+            "must lie in boot_params, behind the zero page",
+        );
     }
     let release = match header.kernel_version() {
         0 => None,
@@ -176,9 +202,11 @@ pub fn check_links(header: &Header, segments: &[Segment], roles: &Roles) -> Resu
 
     let (image, size) = (header.ramdisk_image(), header.ramdisk_size());
     match roles.initrd.map(at).transpose()? {
-        Some(initrd) if image != initrd.mem || size == 0 || size > initrd.bufsz => {
-            inval("ramdisk_image", image, "must name the initrd's segment, and ramdisk_size fit in")
-        }
+        Some(initrd) if image != initrd.mem || size == 0 || size > initrd.bufsz => inval(
+            "ramdisk_image",
+            image,
+            "must name the initrd's segment, and ramdisk_size fit in",
+        ),
         None if size != 0 => inval("ramdisk_size", size, "give the initrd as a segment"),
         _ => {
             let kernel = Kernel { memsz: kernel.memsz, entry: roles.entry };

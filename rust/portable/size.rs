@@ -17,7 +17,10 @@ pub fn parse(text: &[u8]) -> Result<u64> {
     let text = text.trim_ascii();
     let unit = text.split_last().and_then(|(last, digits)| {
         let last = last.to_ascii_uppercase();
-        UNITS.iter().find(|unit| unit.0 == last).map(|unit| (digits, unit.1))
+        UNITS
+            .iter()
+            .find(|unit| unit.0 == last)
+            .map(|unit| (digits, unit.1))
     });
     let (digits, shift) = unit.unwrap_or((text, 0));
     let (digits, radix) = match digits {
@@ -32,7 +35,9 @@ pub fn parse(text: &[u8]) -> Result<u64> {
         let Some(digit) = char::from(b).to_digit(radix) else {
             return inval("character of the size", b.into(), "give a number, as 512M");
         };
-        let next = value.checked_mul(radix.into()).and_then(|v| v.checked_add(digit.into()));
+        let next = value
+            .checked_mul(radix.into())
+            .and_then(|v| v.checked_add(digit.into()));
         let Some(next) = next else {
             return inval("size", value, "give less than 16 EiB");
         };
@@ -50,7 +55,10 @@ pub struct Size(pub u64);
 
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let unit = UNITS.iter().rev().find(|unit| self.0.trailing_zeros() >= unit.1);
+        let unit = UNITS
+            .iter()
+            .rev()
+            .find(|unit| self.0.trailing_zeros() >= unit.1);
         match unit.filter(|_| self.0 != 0) {
             Some(&(letter, shift)) => write!(f, "{}{}", self.0 >> shift, char::from(letter)),
             None => write!(f, "{}", self.0),

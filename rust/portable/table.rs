@@ -79,14 +79,20 @@ pub struct Release {
 
 impl Default for Release {
     fn default() -> Self {
-        Self { bytes: [0; RELEASE_LEN], len: 0 }
+        Self {
+            bytes: [0; RELEASE_LEN],
+            len: 0,
+        }
     }
 }
 
 impl Release {
     /// Takes the first word of `text`, cut to 64 bytes; nothing when it has another character.
     pub fn new(text: &[u8]) -> Self {
-        let word = text.split(|b| b.is_ascii_whitespace() || *b == 0).next().unwrap_or(&[]);
+        let word = text
+            .split(|b| b.is_ascii_whitespace() || *b == 0)
+            .next()
+            .unwrap_or(&[]);
         let word = word.get(..RELEASE_LEN).unwrap_or(word);
         let mut release = Self::default();
         if word.iter().all(u8::is_ascii_graphic) {

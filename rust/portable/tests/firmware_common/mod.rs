@@ -6,6 +6,8 @@
 // Each test binary uses its own part of it.
 #![allow(dead_code)]
 
+pub mod check;
+
 use multikernel_portable::{
     bzimage::{Header, ENTRY_64},
     fault::Result,
@@ -92,6 +94,10 @@ impl Image {
         };
         Layout::new(memory, &self.header(), &kernel, self.initrd_len)
     }
+}
+
+pub fn end(range: Range) -> u64 {
+    range.start + range.size
 }
 
 pub fn range(start: u64, size: u64) -> Range {
