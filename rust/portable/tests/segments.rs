@@ -80,6 +80,20 @@ fn the_good_list_and_each_of_its_numbers_changed() {
             check(entry, &segments[..2], 1, &changed);
         }
     }
+    // The last good value and the first bad one of each field that has a limit.
+    for (at, values) in [
+        (0x20e, [0xdff, 0xe00, 0x15ff, 0x1600]), // kernel_version
+        (0x21c, [0, 1, 0x2000, 0x2001]),         // ramdisk_size
+        (0x228, [0x1_0fff, 0x1_1000, 0x1_17ff, 0x1_1800]), // cmd_line_ptr
+        (0x24c, [0, 0x7f_fd4b, 0x7f_fd4c, 0x7f_fd4d]), // payload_length
+        (0x260, [0x7f_ffff, 0x80_0000, 0x80_0001, 1]), // init_size
+    ] {
+        for value in values {
+            let mut changed = page;
+            changed[at..at + 4].copy_from_slice(&u32::to_le_bytes(value));
+            check(entry, &segments, 1, &changed);
+        }
+    }
     let many: Vec<_> = (0..17)
         .map(|i| Segment {
             mem: i << 25,

@@ -16,6 +16,8 @@ use proptest::prelude::*;
 fn sizes_are_printed_in_their_largest_whole_unit() {
     let print = |size, text| assert_eq!(Size(size).to_string(), text);
     print(0, "0");
+    print(1023, "1023");
+    print(1 << 20, "1M");
     print(512 << 20, "512M");
     print((512 << 20) + 1, "536870913");
     print(3 << 29, "1536M");
