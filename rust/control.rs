@@ -46,6 +46,11 @@ impl Faces {
         })?;
         // Last: a directory made in between would outlive a failed init.
         let configfs = Subsystem::new::<Instance>()?;
-        Ok(Self { _configfs: configfs, _hooks: hooks, _proc: proc, _class: class })
+        Ok(Self {
+            _configfs: configfs,
+            _hooks: hooks,
+            _proc: proc,
+            _class: class,
+        })
     }
 }

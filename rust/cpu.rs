@@ -92,9 +92,14 @@ impl Lease {
         let mut claims = KVec::with_capacity(cpus.len(), GFP_KERNEL).map_err(|e| (0, e.into()))?;
         for cpu in cpus.iter() {
             let claim = Claim::new(cpu).map_err(at(cpu))?;
-            claims.push(claim, GFP_KERNEL).map_err(|e| (cpu, e.into()))?;
+            claims
+                .push(claim, GFP_KERNEL)
+                .map_err(|e| (cpu, e.into()))?;
         }
-        Ok(Self { claims, _inhibit: inhibit })
+        Ok(Self {
+            claims,
+            _inhibit: inhibit,
+        })
     }
 
     /// The claims, by CPU number.
@@ -136,7 +141,9 @@ pub(crate) fn any_claimed() -> bool {
 
 /// Stops every CPU that may be running foreign code: the host is crashing, so no lock is taken.
 pub(crate) fn crash_stop() {
-    for cpu in (1..MAX_CPUS as u32).filter(|&cpu| matches!(slot(&RUNNING, cpu), Ok(s) if s.load(Relaxed) != 0)) {
+    for cpu in (1..MAX_CPUS as u32)
+        .filter(|&cpu| matches!(slot(&RUNNING, cpu), Ok(s) if s.load(Relaxed) != 0))
+    {
         if let Ok(apic) = ApicId::of_cpu(cpu) {
             apic.send_init();
         }

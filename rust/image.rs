@@ -74,10 +74,23 @@ impl Image {
         let mut initrd = roles.initrd.map_or(Ok(KVVec::new()), take)?;
         initrd.truncate(usize::try_from(links.initrd_len)?);
         let text = |place: Option<(usize, usize)>| text_at(&boot_params, place);
-        let Links { kernel: needs, cmdline, release, .. } = links;
+        let Links {
+            kernel: needs,
+            cmdline,
+            release,
+            ..
+        } = links;
         let release = Release::new(boot_params.get(text(release)).unwrap_or(&[]));
         let cmdline = text(cmdline);
-        Ok(Self { header, kernel, needs, initrd, boot_params, cmdline, release })
+        Ok(Self {
+            header,
+            kernel,
+            needs,
+            initrd,
+            boot_params,
+            cmdline,
+            release,
+        })
     }
 
     /// The command line that the caller gave, without its NUL.
@@ -88,7 +101,9 @@ impl Image {
 
 /// Finds the NUL-terminated text at (offset, longest).
 fn text_at(bytes: &[u8], place: Option<(usize, usize)>) -> core::ops::Range<usize> {
-    let Some((start, longest)) = place else { return 0..0 };
+    let Some((start, longest)) = place else {
+        return 0..0;
+    };
     let field = bytes.get(start..).unwrap_or(&[]);
     let len = field.iter().take(longest).take_while(|&&b| b != 0).count();
     start..start.saturating_add(len)
@@ -103,10 +118,17 @@ fn copy(segment: &Segment, len: usize) -> Result<KVVec<u8>> {
             return Err(EINTR);
         }
         let chunk = CHUNK.min(len - bytes.len());
-        segment.user(bytes.len(), chunk).read_all(&mut bytes, GFP_KERNEL).map_err(|e| {
-            // A killed process is what makes a fault in a stalled mapping give up.
-            if fatal_signal_pending() { EINTR } else { e }
-        })?;
+        segment
+            .user(bytes.len(), chunk)
+            .read_all(&mut bytes, GFP_KERNEL)
+            .map_err(|e| {
+                // A killed process is what makes a fault in a stalled mapping give up.
+                if fatal_signal_pending() {
+                    EINTR
+                } else {
+                    e
+                }
+            })?;
     }
     Ok(bytes)
 }

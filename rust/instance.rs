@@ -22,7 +22,10 @@ use crate::{
 };
 use core::fmt;
 use kernel::{
-    impl_has_work, new_mutex, new_spinlock, new_work,
+    impl_has_work,
+    new_mutex,
+    new_spinlock,
+    new_work,
     prelude::*,
     sync::{Arc, Mutex, SpinLock},
     time::{Instant, Monotonic},
@@ -47,7 +50,10 @@ impl Host {
     pub(crate) fn new() -> Result<Arc<Self>> {
         let trampoline = Trampoline::new()?;
         let queue = OwnedQueue::new(c"multikernel")?;
-        Arc::pin_init(try_pin_init!(Self { trampoline <- trampoline, queue }), GFP_KERNEL)
+        Arc::pin_init(
+            try_pin_init!(Self { trampoline <- trampoline, queue }),
+            GFP_KERNEL,
+        )
     }
 }
 
@@ -156,7 +162,10 @@ impl Instance {
     /// The counters.
     pub(crate) fn stats(&self) -> Stats {
         let view = self.view.lock();
-        Stats { starts: view.starts, stops: view.stops }
+        Stats {
+            starts: view.starts,
+            stops: view.stops,
+        }
     }
 
     fn enter(&self, state: State, reason: Reason) {
@@ -213,7 +222,10 @@ impl Instance {
         let size = size::parse(text).map_err(|fault| report(&self.name, fault))?;
         let mut life = self.life.lock();
         if !matches!(life.phase, Phase::Empty(_)) {
-            pr_err!("{}: memory: an image is loaded; unload it first\n", self.name);
+            pr_err!(
+                "{}: memory: an image is loaded; unload it first\n",
+                self.name
+            );
             return Err(EBUSY);
         }
         let node = pages::node_of(life.cpus.first().unwrap_or(0));
@@ -250,8 +262,16 @@ impl Instance {
                     e
                 })?;
                 warn_of_siblings(name, &cpus);
-                let Some(memory) = memory.take() else { return Err(EINVAL) };
-                life.phase = Phase::Ready(Ready { image, boot_cpu, lease, memory, _hold: hold });
+                let Some(memory) = memory.take() else {
+                    return Err(EINVAL);
+                };
+                life.phase = Phase::Ready(Ready {
+                    image,
+                    boot_cpu,
+                    lease,
+                    memory,
+                    _hold: hold,
+                });
                 self.enter(State::Loaded, Reason::None);
             }
             Phase::Ready(ready) => {
@@ -290,7 +310,10 @@ impl Instance {
             }
             phase => {
                 life.phase = phase;
-                pr_err!("{}: it runs; stop it before the image is unloaded\n", self.name);
+                pr_err!(
+                    "{}: it runs; stop it before the image is unloaded\n",
+                    self.name
+                );
                 Err(EBUSY)
             }
         }
@@ -416,7 +439,9 @@ impl WorkItem for Instance {
     fn run(this: Arc<Self>) {
         let mut life = this.life.lock();
         // It may have been stopped, and even started again, in between.
-        let Phase::Running(running) = &life.phase else { return };
+        let Phase::Running(running) = &life.phase else {
+            return;
+        };
         let reason = match running.event() {
             None => return,
             Some(Event::Reset) => Reason::Reset,

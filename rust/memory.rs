@@ -209,7 +209,9 @@ mod tests {
         assert_eq!(memory.register(first.start)?.read(), b'z');
         assert_eq!(memory.register(first.start + 1)?.read(), 0);
         assert!(memory.fill(two(first.start), b"xyz").is_err());
-        assert!(memory.fill(two(first.start.wrapping_sub(1)), b"xy").is_err());
+        assert!(memory
+            .fill(two(first.start.wrapping_sub(1)), b"xy")
+            .is_err());
         Ok(())
     }
 }

@@ -36,6 +36,9 @@ struct Multikernel {
 impl kernel::Module for Multikernel {
     fn init(_module: &'static ThisModule) -> Result<Self> {
         let registry = instance::registry::Open::new(instance::Host::new()?);
-        Ok(Self { _faces: control::Faces::new()?, _registry: registry })
+        Ok(Self {
+            _faces: control::Faces::new()?,
+            _registry: registry,
+        })
     }
 }

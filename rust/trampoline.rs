@@ -77,7 +77,10 @@ impl Trampoline {
         let base = u32::try_from(start)?;
         let page = u8::try_from(start / PAGE as u64)?;
         let code = x86::trampoline();
-        low.bytes_mut().get_mut(..code.len()).ok_or(EINVAL)?.copy_from_slice(code);
+        low.bytes_mut()
+            .get_mut(..code.len())
+            .ok_or(EINVAL)?
+            .copy_from_slice(code);
         relocate(&low, base);
         let parking = Target {
             cr3: base.wrapping_add(PAGE as u32),
@@ -159,7 +162,10 @@ fn relocate(low: &Pages, base: u32) {
     // The bases follow 16-bit limits, so they are not aligned: rewrite both.
     let limit_and_base = |limit: u64| limit | (wide << 16);
     low.write_u64(GDT_PTR, limit_and_base(4 * 8 - 1) + (0x900 << 16));
-    low.write_u64(IDT_PTR, limit_and_base(GATES as u64 * 16 - 1) + ((IDT as u64) << 16));
+    low.write_u64(
+        IDT_PTR,
+        limit_and_base(GATES as u64 * 16 - 1) + ((IDT as u64) << 16),
+    );
     low.write_u64(IRET, read64(IRET).wrapping_add(wide));
     low.write_u64(IRET + 24, read64(IRET + 24).wrapping_add(wide));
 
@@ -170,7 +176,10 @@ fn relocate(low: &Pages, base: u32) {
     // 64-bit interrupt gates, SDM vol. 3, 7.14.1: present, type 14.
     for gate in (0..GATES).map(|i| IDT + i * 16) {
         let handler = read64(gate).wrapping_add(wide);
-        let low_half = (handler & 0xffff) | CODE_SELECTOR << 16 | 0x8e00 << 32 | (handler >> 16 & 0xffff) << 48;
+        let low_half = (handler & 0xffff)
+            | CODE_SELECTOR << 16
+            | 0x8e00 << 32
+            | (handler >> 16 & 0xffff) << 48;
         low.write_u64(gate, low_half);
         low.write_u64(gate + 8, handler >> 32);
     }

@@ -22,14 +22,21 @@ use kernel::{
             ordering::{Acquire, Release},
             Atomic, //
         },
-        Arc, ArcBorrow, //
+        Arc,
+        ArcBorrow, //
     },
     time::{
         hrtimer::{
-            ArcHrTimerHandle, HrTimer, HrTimerCallback, HrTimerCallbackContext, HrTimerPointer,
-            HrTimerRestart, RelativeHardMode, //
+            ArcHrTimerHandle,
+            HrTimer,
+            HrTimerCallback,
+            HrTimerCallbackContext,
+            HrTimerPointer,
+            HrTimerRestart,
+            RelativeHardMode, //
         },
-        Delta, Monotonic, //
+        Delta,
+        Monotonic, //
     },
 };
 
@@ -125,7 +132,10 @@ impl Handle {
 
 /// Starts the timer.
 pub(crate) fn start(watch: Arc<Watch>) -> Handle {
-    Handle { _timer: watch.clone().start(PERIOD), watch }
+    Handle {
+        _timer: watch.clone().start(PERIOD),
+        watch,
+    }
 }
 
 impl HrTimerCallback for Watch {

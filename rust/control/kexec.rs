@@ -59,19 +59,35 @@ fn boot_cpu(flags: u64) -> Result<u32> {
     };
     let low = flags & 0xffff_ffff & !KEXEC_ARCH_MASK & !KEXEC_MULTIKERNEL;
     if low != 0 {
-        return Err(refuse("flags", low, "these cannot go with KEXEC_MULTIKERNEL; clear them"));
+        return Err(refuse(
+            "flags",
+            low,
+            "these cannot go with KEXEC_MULTIKERNEL; clear them",
+        ));
     }
     if x86::in_compat_syscall() {
-        return Err(refuse("flags", flags, "a 32-bit caller cannot name the CPU; use a 64-bit one"));
+        return Err(refuse(
+            "flags",
+            flags,
+            "a 32-bit caller cannot name the CPU; use a 64-bit one",
+        ));
     }
     let high = flags >> (CPU_SHIFT + CPU_BITS);
     if high != 0 {
         return Err(refuse("flags above bit 51", high, "must be 0"));
     }
     match u32::try_from(flags >> CPU_SHIFT) {
-        Ok(0) => Err(refuse("CPU", 0, "the host's boot CPU is never lent; name another")),
+        Ok(0) => Err(refuse(
+            "CPU",
+            0,
+            "the host's boot CPU is never lent; name another",
+        )),
         Ok(cpu) if x86::cpu_possible(cpu) => Ok(cpu),
-        _ => Err(refuse("CPU", flags >> CPU_SHIFT, "there is no such CPU; name a possible one")),
+        _ => Err(refuse(
+            "CPU",
+            flags >> CPU_SHIFT,
+            "there is no such CPU; name a possible one",
+        )),
     }
 }
 

@@ -69,7 +69,10 @@ impl Pages {
             return Err(ENOMEM);
         }
         // INVARIANT: The callers have just allocated it.
-        Ok(Self { range: Range { start, size }, source })
+        Ok(Self {
+            range: Range { start, size },
+            source,
+        })
     }
 
     /// Allocates `size` bytes (a multiple of 4096) anywhere, on `node` if possible.
@@ -78,7 +81,11 @@ impl Pages {
     ///
     /// ENOMEM.
     pub(crate) fn contig(size: u64, node: i32) -> Result<Self> {
-        Self::new(mk_pages_alloc((size / PAGE) as c_ulong, node), size, Source::Contig)
+        Self::new(
+            mk_pages_alloc((size / PAGE) as c_ulong, node),
+            size,
+            Source::Contig,
+        )
     }
 
     /// Allocates `1 << order` pages below 4 GiB.
@@ -128,7 +135,8 @@ impl Pages {
     /// Reads a word that another CPU may be writing; 0 outside of the range.
     pub(crate) fn read_u32(&self, offset: usize) -> u32 {
         // SAFETY: `field` has checked bounds and alignment.
-        self.field::<u32>(offset).map_or(0, |p| unsafe { p.read_volatile() })
+        self.field::<u32>(offset)
+            .map_or(0, |p| unsafe { p.read_volatile() })
     }
 
     /// Writes a word that another CPU may be reading; nothing outside of the range.
@@ -209,7 +217,10 @@ impl Resource {
     pub(crate) fn new(name: CString, range: Range) -> Result<Self> {
         // SAFETY: The name lives as long as the entry.
         let entry = unsafe { mk_resource_add(name.as_char_ptr(), range.start, range.size) };
-        Ok(Self { entry: NonNull::new(entry).ok_or(ENOMEM)?, _name: name })
+        Ok(Self {
+            entry: NonNull::new(entry).ok_or(ENOMEM)?,
+            _name: name,
+        })
     }
 }
 

@@ -2,13 +2,13 @@
 
 //! A work queue with an owner: dropping it waits for what is queued.
 
+use core::ptr::NonNull;
 use kernel::{
     bindings,
     error::from_err_ptr,
     prelude::*,
     workqueue::Queue, //
 };
-use core::ptr::NonNull;
 
 /// The module's own work queue.
 pub(crate) struct OwnedQueue(NonNull<bindings::workqueue_struct>);

@@ -55,8 +55,13 @@ pub(super) struct Running {
 
 /// Where `image` would go in `memory`.
 pub(super) fn fit(name: &Name, image: &Image, memory: &Memory) -> Result<Layout> {
-    Layout::new(&memory.map(), &image.header, &image.needs, image.initrd.len() as u64)
-        .map_err(|fault| report(name, fault))
+    Layout::new(
+        &memory.map(),
+        &image.header,
+        &image.needs,
+        image.initrd.len() as u64,
+    )
+    .map_err(|fault| report(name, fault))
 }
 
 impl Ready {
@@ -76,22 +81,45 @@ impl Ready {
             Ok(placed) => placed,
             Err(e) => return Err((Phase::Ready(self), e)),
         };
-        let boot = self.lease.claims().iter().find(|c| c.cpu() == self.boot_cpu).map(|c| c.apic());
+        let boot = self
+            .lease
+            .claims()
+            .iter()
+            .find(|c| c.cpu() == self.boot_cpu)
+            .map(|c| c.apic());
         let (Some(boot), Ok(watch)) = (boot, watch(&self, &layout)) else {
             return Err((Phase::Ready(self), ENOMEM));
         };
         self.lease.mark_running(cpu::Running::Yes);
         let watch = watch::start(watch);
-        let running = Running { watch: Some(watch), ready: self };
-        let Err(e) = trampoline.launch(boot, target) else { return Ok(running) };
+        let running = Running {
+            watch: Some(watch),
+            ready: self,
+        };
+        let Err(e) = trampoline.launch(boot, target) else {
+            return Ok(running);
+        };
         pr_err!("{name}: the boot CPU did not reach the trampoline within a second\n");
-        Err((running.bury(name, trampoline).map_or_else(Phase::Quarantined, Phase::Ready), e))
+        Err((
+            running
+                .bury(name, trampoline)
+                .map_or_else(Phase::Quarantined, Phase::Ready),
+            e,
+        ))
     }
 
     /// Fills the instance's memory for a start.
     fn place(&mut self, name: &Name) -> Result<(Target, Layout)> {
-        if let Some(claim) = self.lease.claims().iter().find(|c| x86::cpu_online(c.cpu())) {
-            pr_err!("{name}: CPU {} is online; take it offline first\n", claim.cpu());
+        if let Some(claim) = self
+            .lease
+            .claims()
+            .iter()
+            .find(|c| x86::cpu_online(c.cpu()))
+        {
+            pr_err!(
+                "{name}: CPU {} is online; take it offline first\n",
+                claim.cpu()
+            );
             return Err(EBUSY);
         }
         let layout = fit(name, &self.image, &self.memory)?;
@@ -102,13 +130,23 @@ impl Ready {
         let (first, rest): (fn(u32, u32) -> bool, fn(u32, u32) -> bool) =
             (|cpu, boot| cpu == boot, |cpu, boot| cpu != boot);
         for select in [first, rest] {
-            for claim in self.lease.claims().iter().filter(|c| select(c.cpu(), boot_cpu)) {
+            for claim in self
+                .lease
+                .claims()
+                .iter()
+                .filter(|c| select(c.cpu(), boot_cpu))
+            {
                 apic_ids.push(claim.apic().as_u32(), GFP_KERNEL)?;
             }
         }
 
         let (map, firmware, low) = self.memory.firmware_mut(layout.firmware)?;
-        let machine = Machine { memory: map, apic_ids: &apic_ids, x2apic, tsc_khz: x86::tsc_khz() };
+        let machine = Machine {
+            memory: map,
+            apic_ids: &apic_ids,
+            x2apic,
+            tsc_khz: x86::tsc_khz(),
+        };
         firmware::build(
             &machine,
             phantom,
@@ -121,13 +159,23 @@ impl Ready {
         )
         .map_err(|fault| report(name, fault))?;
         // A kernel takes it that what follows its bytes is zero; there may be those of its last run.
-        let kernel = Range { start: layout.kernel.start, size: self.image.needs.memsz };
+        let kernel = Range {
+            start: layout.kernel.start,
+            size: self.image.needs.memsz,
+        };
         self.memory.fill(kernel, &self.image.kernel)?;
         if let Some(initrd) = layout.initrd {
             self.memory.fill(initrd, &self.image.initrd)?;
         }
         let cr3 = u32::try_from(self.memory.map().low_pages.start)?;
-        Ok((Target { cr3, entry: layout.entry, rsi: layout.boot_params }, layout))
+        Ok((
+            Target {
+                cr3,
+                entry: layout.entry,
+                rsi: layout.boot_params,
+            },
+            layout,
+        ))
     }
 }
 
@@ -161,7 +209,10 @@ impl Running {
         let mut proven = true;
         for claim in self.ready.lease.claims() {
             if trampoline.park(claim.apic()).is_err() {
-                pr_err!("{name}: CPU {} gives no proof that it stopped\n", claim.cpu());
+                pr_err!(
+                    "{name}: CPU {} gives no proof that it stopped\n",
+                    claim.cpu()
+                );
                 proven = false;
             }
         }

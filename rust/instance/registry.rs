@@ -70,7 +70,10 @@ impl Instance {
     /// Takes the instance off the list; its memory goes back when the last user is gone.
     pub(crate) fn remove(&self) {
         let mut registry = REGISTRY.lock();
-        let found = registry.instances.iter().position(|i| core::ptr::eq(&**i, self));
+        let found = registry
+            .instances
+            .iter()
+            .position(|i| core::ptr::eq(&**i, self));
         let gone = found.and_then(|i| registry.instances.remove(i).ok());
         drop(registry);
         drop(gone);
@@ -84,11 +87,18 @@ impl Instance {
 /// EBUSY.
 pub(super) fn reserve(instance: &Instance, cpus: &CpuSet, note: impl FnOnce()) -> Result {
     let registry = REGISTRY.lock();
-    let others = registry.instances.iter().filter(|i| !core::ptr::eq(&***i, instance));
+    let others = registry
+        .instances
+        .iter()
+        .filter(|i| !core::ptr::eq(&***i, instance));
     for other in others {
         let theirs = other.cpus();
         if let Some(cpu) = cpus.iter().find(|&cpu| theirs.contains(cpu)) {
-            pr_err!("{}: cpus {cpu}: belongs to {}; choose another\n", instance.name, other.name);
+            pr_err!(
+                "{}: cpus {cpu}: belongs to {}; choose another\n",
+                instance.name,
+                other.name
+            );
             return Err(EBUSY);
         }
     }

@@ -194,7 +194,8 @@ pub(super) fn fill(
     (params.hdr.cmd_line_ptr, params.ext_cmd_line_ptr) = halves(layout.cmdline);
     params.acpi_rsdp_addr = U64::new(layout.rsdp);
     if efi_map_size > 0 {
-        let ((systab, systab_hi), (map, map_hi)) = (halves(layout.efi_data), halves(layout.efi_map));
+        let ((systab, systab_hi), (map, map_hi)) =
+            (halves(layout.efi_data), halves(layout.efi_map));
         params.efi_info = EfiInfo {
             efi_loader_signature: U32::new(efi::LOADER_SIGNATURE),
             efi_systab: systab,

@@ -67,7 +67,9 @@ pub(super) fn fill(memory: &Memory<'_>, layout: &Layout, table: &mut [Entry]) ->
         used: 0,
         end: 0,
     };
-    ranges(memory, layout, |range, kind| writer.push(range, kind.e820()))?;
+    ranges(memory, layout, |range, kind| {
+        writer.push(range, kind.e820())
+    })?;
     Ok(writer.used)
 }
 

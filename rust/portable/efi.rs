@@ -207,7 +207,12 @@ const READ_ONLY: u64 = 1 << 17;
 const RUNTIME: u64 = 1 << 63;
 
 const fn guid(a: u32, b: u16, c: u16, d: u64) -> [u8; 16] {
-    let (a, b, c, d) = (a.to_le_bytes(), b.to_le_bytes(), c.to_le_bytes(), d.to_be_bytes());
+    let (a, b, c, d) = (
+        a.to_le_bytes(),
+        b.to_le_bytes(),
+        c.to_le_bytes(),
+        d.to_be_bytes(),
+    );
     [
         a[0], a[1], a[2], a[3], b[0], b[1], c[0], c[1], d[0], d[1], d[2], d[3], d[4], d[5], d[6],
         d[7],
@@ -228,7 +233,10 @@ pub(super) fn fill(layout: &Layout, code: &mut [u8], data: &mut [u8]) -> Result<
     let mut services = [service(UNSUPPORTED); 14];
     services[SET_VIRTUAL_ADDRESS_MAP] = service(SUCCESS);
     services[RESET_SYSTEM_SERVICE] = service(RESET_SYSTEM);
-    let table = |guid, offset| ConfigTable { guid, table: at(offset) };
+    let table = |guid, offset| ConfigTable {
+        guid,
+        table: at(offset),
+    };
     let runtime = |kind, start, protection| Descriptor {
         kind: U32::new(kind),
         pad: U32::ZERO,
@@ -325,7 +333,9 @@ pub(super) fn fill_map(memory: &Memory<'_>, layout: &Layout, map: &mut [u8]) -> 
             remedy: "lend memory in fewer pieces",
         };
         let place = core::mem::take(&mut rest);
-        let (place, behind) = place.split_at_mut_checked(size_of::<Descriptor>()).ok_or(full)?;
+        let (place, behind) = place
+            .split_at_mut_checked(size_of::<Descriptor>())
+            .ok_or(full)?;
         place.copy_from_slice(descriptor.as_bytes());
         rest = behind;
         used = used.saturating_add(DESCRIPTOR_SIZE);

@@ -113,7 +113,9 @@ fn end_of(segment: &Segment) -> Result<u64> {
 
 /// Where `address` is in the segment, if it is.
 fn offset_in(segment: &Segment, address: u64) -> Option<u64> {
-    address.checked_sub(segment.mem).filter(|&offset| offset < segment.memsz)
+    address
+        .checked_sub(segment.mem)
+        .filter(|&offset| offset < segment.memsz)
 }
 
 /// Finds out which segment is what; they have passed [`check`].
@@ -146,7 +148,12 @@ pub fn assign(
     if segments.len() > 2 + usize::from(other.is_some()) {
         return inval("segments", segments.len() as u64, "give one initrd at most");
     }
-    Ok(Roles { kernel, entry: offset, boot_params: zero_page, initrd: other })
+    Ok(Roles {
+        kernel,
+        entry: offset,
+        boot_params: zero_page,
+        initrd: other,
+    })
 }
 
 /// Follows the addresses in boot_params.
@@ -163,15 +170,34 @@ pub fn check_links(header: &Header, segments: &[Segment], roles: &Roles) -> Resu
     };
     let boot_params = at(roles.boot_params)?;
     let kernel = at(roles.kernel)?;
-    let no_exec = |field, value, remedy| Err(Fault { errno: Errno::NoExec, field, value, remedy });
+    let no_exec = |field, value, remedy| {
+        Err(Fault {
+            errno: Errno::NoExec,
+            field,
+            value,
+            remedy,
+        })
+    };
     if kernel.bufsz < header.payload_end() || kernel.bufsz > header.init_size() {
-        return no_exec("length of the kernel", kernel.bufsz, "give a bzImage that is not cut off");
+        return no_exec(
+            "length of the kernel",
+            kernel.bufsz,
+            "give a bzImage that is not cut off",
+        );
     }
     if roles.entry >= kernel.bufsz {
-        return inval("entry", roles.entry, "must not lie behind the kernel's bytes");
+        return inval(
+            "entry",
+            roles.entry,
+            "must not lie behind the kernel's bytes",
+        );
     }
     if !header.is_flat() && roles.entry != ENTRY_64 {
-        return inval("entry", roles.entry, "must be 0x200 behind the start of a bzImage's kernel");
+        return inval(
+            "entry",
+            roles.entry,
+            "must be 0x200 behind the start of a bzImage's kernel",
+        );
     }
 
     // The text at an offset, behind the zero page.
@@ -209,8 +235,16 @@ pub fn check_links(header: &Header, segments: &[Segment], roles: &Roles) -> Resu
         ),
         None if size != 0 => inval("ramdisk_size", size, "give the initrd as a segment"),
         _ => {
-            let kernel = Kernel { memsz: kernel.memsz, entry: roles.entry };
-            Ok(Links { kernel, cmdline, initrd_len: size, release })
+            let kernel = Kernel {
+                memsz: kernel.memsz,
+                entry: roles.entry,
+            };
+            Ok(Links {
+                kernel,
+                cmdline,
+                initrd_len: size,
+                release,
+            })
         }
     }
 }

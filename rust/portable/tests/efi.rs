@@ -10,8 +10,18 @@ const RUNTIME: u64 = 1 << 63;
 
 fn built(efi: bool) -> Built {
     let pieces = [range(GIB, 128 * MIB), range(4 * GIB, 128 * MIB)];
-    let image = Image { efi, ..Image::default() };
-    Built::new(&machine(memory(&pieces), &[2, 3]), &image, 254, b"quiet", 0xff).unwrap()
+    let image = Image {
+        efi,
+        ..Image::default()
+    };
+    Built::new(
+        &machine(memory(&pieces), &[2, 3]),
+        &image,
+        254,
+        b"quiet",
+        0xff,
+    )
+    .unwrap()
 }
 
 fn cmdline(built: &Built) -> String {
@@ -22,9 +32,19 @@ fn cmdline(built: &Built) -> String {
 /// CRC-32 by the book: a table of remainders.
 fn crc32(bytes: &[u8]) -> u32 {
     let table: Vec<u32> = (0..256u32)
-        .map(|n| (0..8).fold(n, |c, _| if c & 1 == 1 { c >> 1 ^ 0xedb88320 } else { c >> 1 }))
+        .map(|n| {
+            (0..8).fold(n, |c, _| {
+                if c & 1 == 1 {
+                    c >> 1 ^ 0xedb88320
+                } else {
+                    c >> 1
+                }
+            })
+        })
         .collect();
-    !bytes.iter().fold(!0, |crc, &b| crc >> 8 ^ table[(crc as u8 ^ b) as usize])
+    !bytes
+        .iter()
+        .fold(!0, |crc, &b| crc >> 8 ^ table[(crc as u8 ^ b) as usize])
 }
 
 fn check_header(built: &Built, at: u64, signature: &[u8; 8]) {
@@ -32,7 +52,11 @@ fn check_header(built: &Built, at: u64, signature: &[u8; 8]) {
     let size = built.number(at + 12, 4) as usize;
     let mut table = built.read(at, size).to_vec();
     table[16..20].fill(0);
-    assert_eq!(built.number(at + 16, 4), u64::from(crc32(&table)), "checksum");
+    assert_eq!(
+        built.number(at + 16, 4),
+        u64::from(crc32(&table)),
+        "checksum"
+    );
 }
 
 fn systab(built: &Built) -> u64 {
@@ -47,9 +71,14 @@ fn config(built: &Built, guid: &str) -> u64 {
     wanted.extend((number(14..18) as u16).to_le_bytes());
     wanted.extend((number(19..23) as u16).to_be_bytes());
     wanted.extend(&number(24..36).to_be_bytes()[2..]);
-    let (len, tables) = (built.number(systab(built) + 104, 8), built.number(systab(built) + 112, 8));
+    let (len, tables) = (
+        built.number(systab(built) + 104, 8),
+        built.number(systab(built) + 112, 8),
+    );
     let mut all = (0..len).map(|i| tables + i * 24);
-    let found = all.find(|&at| built.read(at, 16) == wanted).expect("the table");
+    let found = all
+        .find(|&at| built.read(at, 16) == wanted)
+        .expect("the table");
     built.number(found + 16, 8)
 }
 
@@ -63,7 +92,10 @@ fn a_kernel_without_efi_has_the_reset_register() {
 #[test]
 fn a_kernel_with_efi_chooses_it_by_itself() {
     let built = built(true);
-    assert_eq!(built.param(0x1c0, 4), u64::from(u32::from_le_bytes(*b"EL64")));
+    assert_eq!(
+        built.param(0x1c0, 4),
+        u64::from(u32::from_le_bytes(*b"EL64"))
+    );
     // A parameter, even the right one, would be used before the runtime is there.
     assert!(!cmdline(&built).contains("reboot="));
 }
@@ -104,7 +136,11 @@ fn the_services_lead_to_code_of_their_kind() {
 #[test]
 fn the_memory_map_is_that_of_e820() {
     let built = built(true);
-    assert_eq!(built.param(0x1c8, 8), 1 << 32 | 40, "size and version of a descriptor");
+    assert_eq!(
+        built.param(0x1c8, 8),
+        1 << 32 | 40,
+        "size and version of a descriptor"
+    );
     let map = built.param(0x1d0, 4) | built.param(0x1dc, 4) << 32;
     let len = built.param(0x1d4, 4) / 40;
     let mut merged: Vec<(u64, u64, u64)> = Vec::new();
@@ -136,10 +172,17 @@ fn the_memory_map_is_that_of_e820() {
 fn no_page_is_written_and_executed() {
     let built = built(true);
     let table = config(&built, "dcfa911d-26eb-469f-a220-38b7dc461220");
-    assert_eq!([0, 4, 8, 12].map(|at| built.number(table + at, 4)), [1, 2, 40, 0]);
+    assert_eq!(
+        [0, 4, 8, 12].map(|at| built.number(table + at, 4)),
+        [1, 2, 40, 0]
+    );
     let entry = |i: u64| {
         let at = table + 16 + i * 40;
-        (built.number(at, 4), built.number(at + 8, 8), built.number(at + 32, 8))
+        (
+            built.number(at, 4),
+            built.number(at + 8, 8),
+            built.number(at + 32, 8),
+        )
     };
     assert_eq!(entry(0), (5, built.layout.efi_code, RUNTIME | 1 << 17));
     assert_eq!(entry(1), (6, built.layout.efi_data, RUNTIME | 1 << 14));

@@ -43,7 +43,11 @@ fn the_last_byte_of_all_is_in_no_range() {
         range(0, u64::MAX),
     ];
     assert_eq!(pieces::merge(&mut top), 3);
-    assert!(!pieces::fill(std::iter::empty(), &range(u64::MAX, 2), b"xy"));
+    assert!(!pieces::fill(
+        std::iter::empty(),
+        &range(u64::MAX, 2),
+        b"xy"
+    ));
     assert!(!pieces::fill(std::iter::empty(), &range(0, 1), b"xy"));
     assert!(pieces::find(std::iter::empty(), &range(0, 0)).is_none());
 }

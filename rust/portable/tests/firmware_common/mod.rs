@@ -71,7 +71,10 @@ impl Image {
         put(0x22c, &self.initrd_addr_max.to_le_bytes());
         put(0x230, &(self.alignment as u32).to_le_bytes());
         put(0x234, &[1, 21]); // relocatable, min_alignment
-        put(0x236, &(0x6d | u16::from(self.above_4g) << 1 | u16::from(self.efi) << 4).to_le_bytes());
+        put(
+            0x236,
+            &(0x6d | u16::from(self.above_4g) << 1 | u16::from(self.efi) << 4).to_le_bytes(),
+        );
         put(0x238, &2047u32.to_le_bytes());
         if !self.flat {
             put(0x248, &0x2b4u32.to_le_bytes()); // payload_offset
