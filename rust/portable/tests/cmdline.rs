@@ -5,16 +5,17 @@
 #[path = "properties/cmdline.rs"]
 mod properties;
 
-use multikernel_portable::cmdline::{compose, Params};
+use multikernel_portable::cmdline::{compose, Params, Reset};
 use proptest::prelude::*;
 
 const OURS: Params = Params {
     tsc_khz: 2_100_000,
     phantom_apic: 254,
+    reset: Reset::Acpi,
 };
 const FIXED: &str =
-    "reboot=acpi panic=-1 pci=off no_ipi_broadcast=1 dis_ucode_ldr apic_extnmi=none \
-    tsc=reliable cpu_init_udelay=0 swiotlb=noforce tsc_early_khz=2100000 disable_cpu_apicid=254";
+    "panic=-1 pci=off no_ipi_broadcast=1 dis_ucode_ldr apic_extnmi=none tsc=reliable \
+    cpu_init_udelay=0 swiotlb=noforce reboot=acpi tsc_early_khz=2100000 disable_cpu_apicid=254";
 
 fn composed(user: &[u8]) -> Vec<u8> {
     properties::check(user, &OURS, 2047, 2048);
@@ -110,9 +111,10 @@ proptest! {
         user in lines(),
         tsc_khz in any::<u32>(),
         phantom_apic in any::<u32>(),
+        reset in prop_oneof![Just(Reset::Acpi), Just(Reset::Efi)],
         limit in prop_oneof![Just(0), 0..600usize, Just(usize::MAX)],
         room in 0..600usize,
     ) {
-        properties::check(&user, &Params { tsc_khz, phantom_apic }, limit, room);
+        properties::check(&user, &Params { tsc_khz, phantom_apic, reset }, limit, room);
     }
 }

@@ -6,13 +6,18 @@
 #[path = "../../tests/properties/cmdline.rs"]
 mod properties;
 
-use multikernel_portable::cmdline::Params;
+use multikernel_portable::cmdline::{Params, Reset};
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let (&tail, user) = bytes.split_last().unwrap_or((&0, &[]));
     let ours = Params {
         tsc_khz: u32::MAX >> (tail % 32),
         phantom_apic: u32::from(tail),
+        reset: if tail % 2 == 0 {
+            Reset::Acpi
+        } else {
+            Reset::Efi
+        },
     };
     // Ours take 209 bytes or so.
     let room = user.len() + 100 + usize::from(tail);

@@ -37,6 +37,9 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
         above_4g: input.byte() % 2 == 0,
         initrd_addr_max: input.number::<4>() as u32,
         kernel_len: input.address(),
+        entry: input.number::<4>(),
+        flat: input.byte() % 2 == 0,
+        efi: input.byte() % 2 == 0,
         initrd_len: input.address().wrapping_add(input.number::<1>()),
     };
     let mut last = 0;

@@ -44,9 +44,13 @@ pub fn check(memory: &Memory<'_>, image: &Image) {
             .all(|other| end(*other) <= part.start || end(part) <= other.start));
     }
     assert_eq!(layout.kernel.start % image.alignment, 0);
-    assert!(layout.kernel.start >= image.pref_address);
+    if image.flat {
+        assert_eq!(layout.kernel.start % (2 * MIB), 0);
+    } else {
+        assert!(layout.kernel.start >= image.pref_address);
+    }
     assert!(layout.kernel.size >= image.init_size.max(image.kernel_len));
-    assert_eq!(layout.entry, layout.kernel.start + 0x200);
+    assert_eq!(layout.entry, layout.kernel.start + image.entry);
     assert_eq!(layout.initrd.is_some(), image.initrd_len != 0);
     if let Some(initrd) = layout.initrd {
         assert_eq!(initrd.start % PAGE, 0);
@@ -62,6 +66,9 @@ pub fn check(memory: &Memory<'_>, image: &Image) {
     let parts = [
         layout.acpi,
         at(layout.reset_reg & !(PAGE - 1), PAGE),
+        at(layout.efi_code, PAGE),
+        at(layout.efi_data, PAGE),
+        at(layout.efi_map, PAGE),
         at(layout.boot_params, PAGE),
         at(layout.cmdline, layout.cmdline_size),
         layout.page_tables,

@@ -3,7 +3,7 @@
 //! What holds for any command line, as the kernel's own parser sees it.
 
 use multikernel_portable::{
-    cmdline::{compose, Params},
+    cmdline::{compose, Params, Reset},
     fault::Errno,
 };
 
@@ -148,7 +148,6 @@ pub fn check(user: &[u8], ours: &Params, limit: usize, room: usize) {
 
     let (khz, phantom) = (ours.tsc_khz.to_string(), ours.phantom_apic.to_string());
     let expected: Vec<Param> = [
-        ("reboot", Some("acpi")),
         ("panic", Some("-1")),
         ("pci", Some("off")),
         ("no_ipi_broadcast", Some("1")),
@@ -157,10 +156,12 @@ pub fn check(user: &[u8], ours: &Params, limit: usize, room: usize) {
         ("tsc", Some("reliable")),
         ("cpu_init_udelay", Some("0")),
         ("swiotlb", Some("noforce")),
+        ("reboot", Some("acpi")),
         ("tsc_early_khz", Some(&khz)),
         ("disable_cpu_apicid", Some(&phantom)),
     ]
     .into_iter()
+    .filter(|(key, _)| *key != "reboot" || ours.reset == Reset::Acpi)
     .filter(|(key, _)| !users.iter().any(|param| is(param, key)))
     .map(|(key, value)| (key.into(), value.map(Into::into)))
     .collect();

@@ -5,7 +5,7 @@
 use multikernel_portable::{
     bzimage::Header,
     fault::Errno,
-    segments::{assign, check as check_list, check_links, Links, Roles, Segment},
+    segments::{assign, check as check_list, check_links, Kernel, Links, Roles, Segment},
 };
 
 /// The rules for the list, in 128 bits.
@@ -30,11 +30,15 @@ fn good(entry: u64, segments: &[Segment]) -> bool {
 fn roles(entry: u64, segments: &[Segment], is_boot_params: &[bool]) -> Option<Roles> {
     let all = 0..segments.len();
     let (zero_pages, others): (Vec<_>, Vec<_>) = all.partition(|&i| is_boot_params[i]);
-    let at_entry = |i: &usize| segments[*i].mem.checked_add(0x200) == Some(entry);
-    let (kernels, initrds): (Vec<_>, Vec<_>) = others.into_iter().partition(at_entry);
+    let entered = |i: &usize| {
+        let s = &segments[*i];
+        s.mem <= entry && u128::from(entry) < u128::from(s.mem) + u128::from(s.memsz)
+    };
+    let (kernels, initrds): (Vec<_>, Vec<_>) = others.into_iter().partition(entered);
     match (&zero_pages[..], &kernels[..], &initrds[..]) {
         (&[boot_params], &[kernel], &[] | &[_]) => Some(Roles {
             kernel,
+            entry: entry - segments[kernel].mem,
             boot_params,
             initrd: initrds.first().copied(),
         }),
@@ -44,8 +48,9 @@ fn roles(entry: u64, segments: &[Segment], is_boot_params: &[bool]) -> Option<Ro
 
 fn links(header: &Header, segments: &[Segment], roles: &Roles) -> Option<Links> {
     let (kernel, boot_params) = (segments[roles.kernel], segments[roles.boot_params]);
-    let fits = header.payload_end().max(0x201) <= kernel.bufsz;
-    if !fits || kernel.bufsz > header.init_size() {
+    let fits = header.payload_end() <= kernel.bufsz && roles.entry < kernel.bufsz;
+    let flat = header.payload_end() == 0;
+    if !fits || kernel.bufsz > header.init_size() || !(flat || roles.entry == 0x200) {
         return None;
     }
     let text = |offset: i128| {
@@ -69,6 +74,10 @@ fn links(header: &Header, segments: &[Segment], roles: &Roles) -> Option<Links> 
         initrd.mem == header.ramdisk_image() && (1..=initrd.bufsz).contains(&initrd_len)
     });
     good.then(|| Links {
+        kernel: Kernel {
+            memsz: kernel.memsz,
+            entry: roles.entry,
+        },
         cmdline,
         initrd_len,
         release: text(release + 0x200).filter(|_| release != 0),
