@@ -122,7 +122,7 @@ void mk_device_unregister(struct mk_device *mdev)
 void mk_device_changed(struct mk_device *mdev, const char *state, size_t len)
 {
 	char text[48];
-	char *envp[] = { text, NULL };
+	char *envp[2] = { text, NULL };
 
 	snprintf(text, sizeof(text), "MULTIKERNEL_STATE=%.*s", (int)min_t(size_t, len, 24), state);
 	sysfs_notify(&mdev->dev->kobj, NULL, "state");

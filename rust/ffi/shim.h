@@ -29,7 +29,6 @@ u32 mk_tsc_khz(void);
 u32 mk_trace_msrs(u32 *msrs, u32 len);
 u32 mk_cr4_mce(void);
 bool mk_in_compat_syscall(void);
-bool mk_may_boot(void);
 
 /* pages.c */
 u8 *mk_phys_to_virt(u64 phys);

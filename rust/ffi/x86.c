@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The C shim, processor half: local APIC, CPU masks, features. */
-#include <linux/capability.h>
 #include <linux/cc_platform.h>
 #include <linux/compat.h>
+#include <linux/cpufeature.h>
 #include <linux/cpumask.h>
+#include <linux/processor.h>
+#include <linux/smp.h>
 #include <linux/topology.h>
 
 #include <asm/apic.h>
-#include <asm/cpufeature.h>
 #include <asm/msr-index.h>
-#include <asm/processor.h>
-#include <asm/smp.h>
 #include <asm/tsc.h>
 
 #include "shim.h"
@@ -114,9 +113,4 @@ u32 mk_cr4_mce(void)
 bool mk_in_compat_syscall(void)
 {
 	return in_compat_syscall();
-}
-
-bool mk_may_boot(void)
-{
-	return capable(CAP_SYS_BOOT);
 }
