@@ -12,6 +12,10 @@ use kernel::{
     seq_file::SeqFile, //
 };
 
+#[allow(
+    improper_ctypes,
+    reason = "rustc before 1.88 minds an empty struct in seq_file"
+)]
 unsafe extern "C" {
     fn mk_proc_create(
         name: *const c_char,

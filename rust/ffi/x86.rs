@@ -70,7 +70,8 @@ pub(crate) fn trampoline() -> &'static [u8] {
     let start = &raw const mk_trampoline;
     let end = &raw const mk_trampoline_end;
     // SAFETY: Both symbols delimit one object in read-only data, in this order.
-    unsafe { core::slice::from_raw_parts(start, end.offset_from_unsigned(start)) }
+    // CAST: So the offset is not negative.
+    unsafe { core::slice::from_raw_parts(start, end.offset_from(start) as usize) }
 }
 
 /// Offset of the parking loop in [`trampoline`].
