@@ -141,7 +141,7 @@ destroy() {
 # From here on: mark [FILE], said PATTERN [FILE], hears SECONDS PATTERN [FILE]
 declare -A HEARD
 mark() { HEARD[${1:-$TTY1}]=$(stat -c %s "${1:-$TTY1}"); }
-spoken() { tail -c +$((${HEARD[${1:-$TTY1}]:-0} + 1)) "${1:-$TTY1}" | tr -d '\r'; }
+spoken() { tail -c +$((${HEARD[${1:-$TTY1}]:-0} + 1)) "${1:-$TTY1}" | tr -d '\r' | sed -E 's/^\[ *[0-9.]+\] //'; }
 said() { spoken "${2:-}" | grep -qE -- "$1"; }
 hears() {
 	[ -n "$TTY1" ] || skip "nobody hears spawn kernels here (MK_SPAWN_TTY)"
