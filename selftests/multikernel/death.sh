@@ -5,32 +5,38 @@
 
 . "$(dirname "$0")/lib.sh"
 
-# dies SERIES ACTION REASON
+# dies SERIES ACTION REASON: it starts, does this, and is found stopped
 dies() {
-	local cpu
-	spawn it 2-3 512M "$1" "mk.do=$2 mk.after=1"
+	local cpu stops
+	stops=$(sed -n 's/^stops //p' "$CLASS/it/stats")
+	load it "$1" "mk.do=$2 mk.after=1"
+	mark
+	start it
 	hears 90 '^it: CPUs: 2$'
 	hears 60 "^it: action $2\$"
 	reaches it stopped 30
-	equal reason "$(reason it)" "$3"
-	equal REASON "$(column it REASON)" "$3"
-	equal stops "$(sed -n 's/^stops //p' "$CLASS/it/stats")" 1
-	for cpu in 0 1 4 5; do
+	equal "reason after a $2" "$(reason it)" "$3"
+	equal "REASON after a $2" "$(column it REASON)" "$3"
+	equal stops "$(sed -n 's/^stops //p' "$CLASS/it/stats")" $((stops + 1))
+	for cpu in $(cpus_of "$(cat /sys/devices/system/cpu/online)"); do
 		taskset -c "$cpu" true
 	done
+}
+
+# Each death is followed by another life.
+deaths_of() {
+	need_image "$1"
+	instance it 2-3 512M
+	dies "$1" poweroff poweroff
+	dies "$1" panic reset
+	dies "$1" reboot reset
 	mark
 	start it
 	hears 90 '^it: CPUs: 2$'
 }
 
-test_7_3_reboot() { dies 7.3 reboot reset; }
-test_7_3_poweroff() { dies 7.3 poweroff poweroff; }
-test_7_3_panic() { dies 7.3 panic reset; }
-test_6_1_reboot() { dies 6.1 reboot reset; }
-test_6_1_poweroff() { dies 6.1 poweroff poweroff; }
-test_6_1_panic() { dies 6.1 panic reset; }
-test_6_18_reboot() { dies 6.18 reboot reset; }
-test_6_18_poweroff() { dies 6.18 poweroff poweroff; }
-test_6_18_panic() { dies 6.18 panic reset; }
+test_of_7_3() { deaths_of 7.3; }
+test_of_6_1() { deaths_of 6.1; }
+test_of_6_18() { deaths_of 6.18; }
 
 run_tests "$@"

@@ -145,6 +145,21 @@ destroy() {
 	online $(cpus_of "$cpus")
 }
 
+# free_memory: kB, without what the host only remembers, and when what goes by itself has gone: programs
+# that udev runs for a CPU, lists of freed pages.
+free_memory() {
+	local last=0 now=0 turn
+	for turn in {1..20}; do
+		sync
+		echo 3 >/proc/sys/vm/drop_caches
+		now=$(awk '$1 == "MemFree:" { print $2 }' /proc/meminfo)
+		[ "$turn" -gt 3 ] && [ $((now - last)) -lt 64 ] && break
+		last=$now
+		sleep 1
+	done
+	echo "$now"
+}
+
 # --- what spawn kernels say --------------------------------------------------------------
 
 # From here on: mark [FILE], said PATTERN [FILE], hears SECONDS PATTERN [FILE]

@@ -45,7 +45,7 @@ test_three_kernels() {
 # host_calls: how many function-call interrupts the host's CPUs have had; spawn_calls: and those of a
 total() { awk '{ for (i = 1; i <= NF; i++) if ($i ~ /^[0-9]+$/) sum += $i; print sum }'; }
 host_calls() { grep '^ *CAL:' /proc/interrupts | total; }
-spawn_calls() { spoken | sed -n 's/^a: interrupts  *CAL: \([0-9 ]*\).*/\1/p' | tail -n 1 | total; }
+spawn_calls() { spoken | sed -n 's/^a: interrupts CAL: \([0-9 ]*\).*/\1/p' | tail -n 1 | total; }
 
 # call_all COUNT: interrupts for all online CPUs but one's own, so often. Linux would send those to all
 # CPUs of the machine in one go, the lent ones too.
@@ -76,7 +76,7 @@ call_all() {
 test_calls_of_the_host_stay_there() {
 	local host spawn
 	spawn a 4-5 512M 6.1 mk.irq=CAL
-	ticks 90 a
+	hears 90 '^a: interrupts CAL: [0-9]'
 	ticks 30 a
 	host=$(host_calls) spawn=$(spawn_calls)
 	call_all 2000
@@ -85,7 +85,8 @@ test_calls_of_the_host_stay_there() {
 	host=$(($(host_calls) - host)) spawn=$(($(spawn_calls) - spawn))
 	say "function-call interrupts: $host in the host, $spawn in the spawn kernel"
 	[ "$host" -ge 2000 ] || fail 'the host called nobody'
-	[ "$spawn" -lt 200 ] || fail 'the spawn kernel was called'
+	# Its own are a few each second.
+	[ "$spawn" -lt 1000 ] || fail 'the spawn kernel was called'
 }
 
 run_tests "$@"
