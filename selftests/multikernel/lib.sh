@@ -8,7 +8,7 @@
 #   MK_KEXEC        kexec with --multikernel   (kexec of PATH)
 #   MK_SPAWN_DIR    7.3/bzImage, 6.1/bzImage ...
 #   MK_INITRD       initramfs of the spawn kernels (scripts/initramfs/init)
-#   MK_SPAWN_TTY    what spawn kernels write to ttyS1, as a file; MK_SPAWN_TTY2 for ttyS2
+#   MK_SPAWN_TTY    what spawn kernels write to ttyS1, as a file; MK_SPAWN_TTY2 for ttyS2, MK_SPAWN_TTY3 for ttyS3
 #   MK_KTAP         the kernel's ktap_helpers.sh
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -21,6 +21,7 @@ KEXEC=${MK_KEXEC:-kexec}
 INITRD=${MK_INITRD:-}
 TTY1=${MK_SPAWN_TTY:-}
 TTY2=${MK_SPAWN_TTY2:-}
+TTY3=${MK_SPAWN_TTY3:-}
 
 # --- asserting ---------------------------------------------------------------------------
 
@@ -108,6 +109,14 @@ load() {
 	"$KEXEC" --multikernel="$1" -l "$(image "$2")" ${INITRD:+"--initrd=$INITRD"} --append="$more mk.tag=$1"
 }
 
+# spawn NAME CPUS MEMORY SERIES [MORE FOR THE COMMAND LINE]: an instance that runs this kernel
+spawn() {
+	need_image "$4"
+	instance "$1" "$2" "$3"
+	load "$1" "$4" "${5:-}"
+	start "$1"
+}
+
 start() { "$KEXEC" --multikernel="$1" -e; }
 state() { cat "$CLASS/$1/state"; }
 reason() { cat "$CLASS/$1/reason"; }
@@ -136,6 +145,21 @@ destroy() {
 	online $(cpus_of "$cpus")
 }
 
+# free_memory: kB, without what the host only remembers, and when what goes by itself has gone: programs
+# that udev runs for a CPU, lists of freed pages.
+free_memory() {
+	local last=0 now=0 turn
+	for turn in {1..20}; do
+		sync
+		echo 3 >/proc/sys/vm/drop_caches
+		now=$(awk '$1 == "MemFree:" { print $2 }' /proc/meminfo)
+		[ "$turn" -gt 3 ] && [ $((now - last)) -lt 64 ] && break
+		last=$now
+		sleep 1
+	done
+	echo "$now"
+}
+
 # --- what spawn kernels say --------------------------------------------------------------
 
 # From here on: mark [FILE], said PATTERN [FILE], hears SECONDS PATTERN [FILE]
@@ -150,16 +174,39 @@ hears() {
 	fail "no spawn kernel said '$2' within $1 s"
 }
 
+# uptime_of NAME [FILE]: the last one that it told, in hundredths of a second
+uptime_of() { spoken "${2:-}" | sed -n "s/^$1: uptime \([0-9]*\)\.\([0-9][0-9]\)\$/\1\2/p" | tail -n 1; }
+older_than() { [ "$(uptime_of "$1" "${3:-}")" -gt "$2" ]; }
+
+# ticks SECONDS NAME [FILE]: it tells another uptime in time
+ticks() {
+	local last
+	hears "$1" "^$2: uptime " "${3:-}"
+	last=$(uptime_of "$2" "${3:-}")
+	within "$1" older_than "$2" "$last" "${3:-}" || fail "$2's uptime stays at $last hundredths for $1 s"
+}
+
 # --- running -----------------------------------------------------------------------------
 
-one_test() { # in a subshell: what a test leaves behind goes, and is told
+# What a test leaves behind goes, and its CPUs come back.
+tidy() {
 	local left
+	for left in "$CONFIGFS"/*/; do
+		[ ! -d "$left" ] || destroy "$(basename "$left")"
+	done
+	for left in /sys/devices/system/cpu/cpu*/online; do
+		[ "$(cat "$left")" = 1 ] || put 1 "$left"
+	done
+}
+
+one_test() { # in a subshell
 	MARK="multikernel selftest: $PROGRAM $1 $$"
 	echo "$MARK" >/dev/kmsg
 	insert_module || fail "the module cannot be loaded"
 	[ -z "$TTY1" ] || mark "$TTY1"
 	[ -z "$TTY2" ] || mark "$TTY2"
-	trap 'for left in "$CONFIGFS"/*/; do [ ! -d "$left" ] || destroy "$(basename "$left")"; done' EXIT
+	[ -z "$TTY3" ] || mark "$TTY3"
+	trap tidy EXIT
 	set -e
 	"test_$1"
 }

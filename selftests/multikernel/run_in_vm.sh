@@ -2,23 +2,34 @@
 # SPDX-License-Identifier: GPL-2.0
 # Runs the programs of this folder in one boot of the test machine, as kselftest's runner would, and looks
 # at the host's kernel log afterwards. MK_TESTS is where the built ones are.
-#   MK_CASE=PROGRAM[:TEST]   only this one
+#   MK_CASE='PROGRAM[:TEST] ...'   only these
 
 cd "$(dirname "$0")" || exit 1
 mount -t configfs none /sys/kernel/config 2>/dev/null
 mountpoint -q /sys/kernel/debug || mount -t debugfs none /sys/kernel/debug
 TIMEOUT=$(sed -n 's/^timeout=//p' settings)
-wanted=${MK_CASE%%:*} test=
-[ "$wanted" = "${MK_CASE:-}" ] || test=${MK_CASE#*:}
+
+# tests_of PROGRAM: the ones that MK_CASE names, or none for all; fails when the program is not wanted
+tests_of() {
+	local word wanted=1
+	[ -n "${MK_CASE:-}" ] || return 0
+	for word in $MK_CASE; do
+		[ "${word%%:*}" = "$1" ] || continue
+		wanted=0
+		[[ $word != *:* ]] || printf '%s\n' "${word#*:}"
+	done
+	return "$wanted"
+}
 
 programs=()
 for program in *.sh "$MK_TESTS"/*; do
 	name=$(basename "$program" .sh)
 	case $name in lib | run_in_vm | *.*) continue ;; esac
 	[ -x "$program" ] && [ -f "$program" ] || continue
-	[ -z "$wanted" ] || [ "$wanted" = "$name" ] || continue
+	tests_of "$name" >/dev/null || continue
 	programs+=("$program")
 done
+[ ${#programs[@]} -gt 0 ] || { echo "Bail out! there is no program '${MK_CASE:-}'" && exit 1; }
 
 echo 'KTAP version 1'
 echo "1..$((${#programs[@]} + 1))"
@@ -27,10 +38,10 @@ for program in "${programs[@]}"; do
 	number=$((number + 1))
 	name=$(basename "$program" .sh)
 	echo "# running $name"
-	only=(${test:+"$test"})
+	mapfile -t only < <(tests_of "$name")
 	case $program in
 	*.sh) program=./$program ;;
-	*) only=(${test:+-t "$test"}) ;;
+	*) only=("${only[@]/#/-t}") ;;
 	esac
 	timeout -k 5 "$TIMEOUT" "$program" "${only[@]}" </dev/null 2>&1 | sed -u 's/^/    /'
 	case ${PIPESTATUS[0]} in

@@ -1,0 +1,53 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Ten lives of an instance leave nothing behind.
+
+. "$(dirname "$0")/lib.sh"
+
+CYCLES=10
+# What the host's own work moves between two looks, in kB: page tables, objects that wait for an RCU grace
+# period or sit in a CPU's own lists. A piece of memory that stays is 2 MiB at least.
+FREE_SLACK=1536
+SLAB_SLACK=256
+
+# The module's objects are among these; the files that a test reads and runs are not.
+slab_kb() { awk '/^kmalloc-/ { sum += $2 * $4 } END { print int(sum / 1024) }' /proc/slabinfo; }
+# What must be the very same: ranges, CPUs, and who has which interrupt.
+exact() {
+	cat /proc/iomem /sys/devices/system/cpu/online
+	awk 'NR > 1 { print $1, $NF }' /proc/interrupts
+	ls /sys/kernel/config/multikernel /sys/class/multikernel
+	cat /proc/multikernel
+}
+
+one_life() {
+	spawn web 2-3 512M 7.3
+	hears 60 '^web: CPUs: 2$'
+	order web kill
+	"$KEXEC" --multikernel=web -u
+	rmdir "$CONFIGFS/web"
+	online 2 3
+	mark
+}
+
+test_ten_lives() {
+	local i free slab before after
+	need_image 7.3
+	# What is made once and stays, as slabs and per-CPU lists are.
+	one_life
+	one_life
+	before=$(exact)
+	free=$(free_memory) slab=$(slab_kb)
+	for ((i = 0; i < CYCLES; i++)); do one_life; done
+	after=$(exact)
+	free=$((free - $(free_memory))) slab=$(($(slab_kb) - slab))
+	say "after $CYCLES lives: $free kB less free memory, $slab kB more in slabs"
+	[ "$before" = "$after" ] || {
+		diff <(echo "$before") <(echo "$after") | sed 's/^/# /'
+		fail 'these differ'
+	}
+	[ "$free" -le "$FREE_SLACK" ] || fail "$free kB of memory are missing"
+	[ "$slab" -le "$SLAB_SLACK" ] || fail "$slab kB are left in slabs"
+}
+
+run_tests "$@"

@@ -1,0 +1,157 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Where an instance's memory is, and what becomes of it.
+
+. "$(dirname "$0")/lib.sh"
+
+GIB4=$((1 << 32))
+
+# ranges NAME: "start end" of each of its ranges, decimal, the end not included
+ranges() {
+	sed -n "s/^ *\([0-9a-f]*\)-\([0-9a-f]*\) : multikernel $1\$/\1 \2/p" /proc/iomem |
+		while read -r start end; do echo "$((0x$start)) $((0x$end + 1))"; done
+}
+# total NAME: MiB
+total() { ranges "$1" | awk '{ sum += $2 - $1 } END { print sum / 1048576 }'; }
+
+# memory_of NAME SIZE [FILE]: the spawn kernel tells that it has about this many MiB
+memory_of() {
+	local found
+	hears 90 "^$1: MemTotal: [0-9]+ kB\$" "${3:-}"
+	found=$(spoken "${3:-}" | sed -n "s/^$1: MemTotal: \([0-9]*\) kB\$/\1/p")
+	[ "$found" -le $(($2 << 10)) ] && [ "$found" -ge $((($2 - 112) << 10)) ] || fail "$1 has $found kB of $2 MiB"
+}
+
+# Three neighbours, the one in the middle stays: what comes next goes around it.
+test_several_pieces() {
+	local series count
+	need_image 7.3
+	need_image 6.1
+	instance hole 2 256M
+	instance hold 3 2M
+	destroy hole
+	instance web 2,4 768M
+	say "$(ranges web | wc -l) ranges: $(ranges web | tr '\n' ';')"
+	count=$(ranges web | wc -l)
+	[ "$count" -ge 2 ] || fail "its memory is in one piece"
+	equal 'MiB in /proc/iomem' "$(total web)" 768
+	for series in 7.3 6.1; do
+		load web "$series"
+		mark
+		start web
+		memory_of web 768
+		hears 30 '^web: CPUs: 2$'
+		ticks 30 web
+		order web kill
+	done
+}
+
+# above NAME, below NAME: all of its memory is on that side of 4 GiB
+above() { [ -z "$(ranges "$1" | awk -v limit="$GIB4" '$1 < limit')" ]; }
+below() { [ -z "$(ranges "$1" | awk -v limit="$GIB4" '$2 > limit')" ]; }
+
+# runs_here: web runs every kernel where it is
+runs_here() {
+	local series
+	for series in 7.3 6.1 6.18; do
+		image "$series" >/dev/null || continue
+		load web "$series"
+		mark
+		start web
+		memory_of web 512
+		hears 30 '^web: CPUs: 2$'
+		order web kill
+	done
+}
+
+test_above_4_gib() {
+	instance web 2-3 512M
+	above web || skip "the host has set memory aside below 4 GiB: $(ranges web | tr '\n' ';')"
+	runs_here
+}
+
+test_below_4_gib() {
+	local size
+	# All that there is above goes to another one.
+	size=$(awk '/zone +Normal/ { normal = 1 } normal && $1 == "present" { print int($2 / 256 / 128) * 128; exit }' /proc/zoneinfo)
+	for ((; size > 0; size -= 128)); do
+		mkdir "$CONFIGFS/hold"
+		put "${size}M" "$CONFIGFS/hold/memory" && above hold && break
+		rmdir "$CONFIGFS/hold"
+	done
+	say "$size MiB above 4 GiB are taken"
+	instance web 2-3 512M
+	below web || fail "it has memory above 4 GiB: $(ranges web | tr '\n' ';')"
+	runs_here
+}
+
+# seen BYTE RANGES...: how many pages full of it there are in these ranges, as /proc/kcore shows them, and
+# whether they can be seen there at all: "0 yes"
+seen() {
+	python3 - "$@" <<-'PYTHON'
+		import ctypes, mmap, struct, sys
+		PAGE = 4096
+		full = sys.argv[1].encode() * PAGE
+		core = open("/proc/kcore", "rb")
+		head = core.read(64)
+		offset, size, count = struct.unpack("<Q", head[32:40]) + struct.unpack("<HH", head[54:58])
+		core.seek(offset)
+		segments = [struct.unpack("<IIQQQQQQ", core.read(size)) for _ in range(count)]
+
+		def pages(start, end):
+		    for kind, _, file, _, phys, length, _, _ in segments:
+		        if kind == 1 and phys <= start and end <= phys + length:
+		            core.seek(file + start - phys)
+		            while start < end:
+		                chunk = core.read(min(1 << 20, end - start))
+		                yield from (chunk[i:i + PAGE] for i in range(0, len(chunk), PAGE))
+		                start += len(chunk)
+		            return
+		    sys.exit(f"/proc/kcore has no {start:#x}-{end:#x}")
+
+		own = mmap.mmap(-1, PAGE)
+		own[:] = full
+		with open("/proc/self/pagemap", "rb") as pagemap:
+		    pagemap.seek(ctypes.addressof(ctypes.c_char.from_buffer(own)) // PAGE * 8)
+		    frame = struct.unpack("<Q", pagemap.read(8))[0] & ((1 << 55) - 1)
+		visible = list(pages(frame * PAGE, frame * PAGE + PAGE)) == [full]
+		numbers = list(map(int, sys.argv[2:]))
+		found = sum(page == full for start, end in zip(numbers[::2], numbers[1::2]) for page in pages(start, end))
+		print(found, "yes" if visible else "no")
+	PYTHON
+}
+
+# The host gets clean pages back, and never sees those that are lent.
+test_zeroed_when_it_returns() {
+	local where
+	need_image 7.3
+	instance web 2-3 256M
+	# shellcheck disable=SC2046
+	where=$(ranges web)
+	load web 7.3 mk.fill=64
+	start web
+	hears 90 '^web: filled 67108864$'
+	order web kill
+	# shellcheck disable=SC2086
+	equal 'pages of the spawn kernel that the host sees while they are lent' "$(seen Q $where)" '0 yes'
+	destroy web
+	# shellcheck disable=SC2086
+	equal 'pages of the spawn kernel that came back as they were' "$(seen Q $where)" '0 yes'
+}
+
+test_all_of_it_returns() {
+	local before after
+	# The first one leaves things behind that stay, as slabs do.
+	instance web 2 2G
+	destroy web
+	before=$(free_memory)
+	instance web 2 2G
+	[ "$(free_memory)" -lt $((before - 2000 * 1024)) ] || fail 'the memory was not taken'
+	destroy web
+	after=$(free_memory)
+	say "MemFree $before kB before, $after kB after"
+	# The host has work of its own; a piece of memory that stays is 2 MiB at least.
+	[ "$after" -ge $((before - 1536)) ] || fail "$((before - after)) kB did not come back"
+}
+
+run_tests "$@"
