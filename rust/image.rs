@@ -60,11 +60,11 @@ impl Image {
 
         let mut is_boot_params = KVec::with_capacity(user.len(), GFP_KERNEL)?;
         for s in user {
-            is_boot_params.push(copy(s, PEEK)?.get(MAGIC) == Some(b"HdrS"), GFP_KERNEL)?;
+            is_boot_params.push(copy(name, s, PEEK)?.get(MAGIC) == Some(b"HdrS"), GFP_KERNEL)?;
         }
         let roles = segments::assign(entry, &segs, |i| is_boot_params.get(i) == Some(&true))
             .map_err(log)?;
-        let take = |i: usize| user.get(i).ok_or(EINVAL).and_then(|s| copy(s, s.bufsz));
+        let take = |i: usize| user.get(i).ok_or(EINVAL).and_then(|s| copy(name, s, s.bufsz));
         let boot_params = take(roles.boot_params)?;
         let header = Header::from_zero_page(&boot_params).map_err(log)?;
         let links = segments::check_links(&header, &segs, &roles).map_err(log)?;
@@ -93,9 +93,11 @@ fn text_at(bytes: &[u8], place: Option<(usize, usize)>) -> core::ops::Range<usiz
 }
 
 /// Copies up to `len` bytes of a segment.
-fn copy(segment: &Segment, len: usize) -> Result<KVVec<u8>> {
+fn copy(name: &Name, segment: &Segment, len: usize) -> Result<KVVec<u8>> {
     let len = len.min(segment.bufsz);
-    let mut bytes = KVVec::with_capacity(len, GFP_KERNEL | __GFP_NOWARN)?;
+    let mut bytes = KVVec::with_capacity(len, GFP_KERNEL | __GFP_NOWARN).inspect_err(|_| {
+        pr_err!("{name}: bufsz of a segment {len:#x}: no memory to keep it; load a smaller image\n");
+    })?;
     while bytes.len() < len {
         if fatal_signal_pending() {
             return Err(EINTR);
@@ -103,7 +105,12 @@ fn copy(segment: &Segment, len: usize) -> Result<KVVec<u8>> {
         let chunk = CHUNK.min(len - bytes.len());
         segment.user(bytes.len(), chunk).read_all(&mut bytes, GFP_KERNEL).map_err(|e| {
             // A killed process is what makes a fault in a stalled mapping give up.
-            if fatal_signal_pending() { EINTR } else { e }
+            if fatal_signal_pending() {
+                return EINTR;
+            }
+            let at = segment.address();
+            pr_err!("{name}: buf of a segment {at:#x}: cannot be read; give mapped memory\n");
+            e
         })?;
     }
     Ok(bytes)

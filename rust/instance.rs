@@ -236,6 +236,7 @@ impl Instance {
         let cpus = life.cpus;
         // Checked by the caller, but not under the lock.
         if !cpus.contains(boot_cpu) {
+            pr_err!("{name}: CPU {boot_cpu}: taken away meanwhile; write it to cpus again\n");
             return Err(ENODEV);
         }
         match &mut life.phase {

@@ -47,7 +47,10 @@ pub(super) fn load(entry: u64, segments: &[Segment], flags: u64) -> Result {
     }
     // No lock is held while the caller's memory is read: it may stall for ever.
     let image = Image::stage(instance.name(), entry, segments)?;
-    let hold = Dependency::new(&instance)?;
+    let hold = Dependency::new(&instance).map_err(|_| {
+        pr_err!("kexec_load: CPU {cpu}: its instance was removed meanwhile; make it again\n");
+        ENODEV
+    })?;
     instance.install(image, cpu, hold)
 }
 
