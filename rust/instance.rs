@@ -160,8 +160,14 @@ impl Instance {
     }
 
     fn enter(&self, state: State, reason: Reason) {
+        self.enter_with(state, reason, |_| {});
+    }
+
+    /// Enters a state and changes what goes with it, so that readers see both or neither.
+    fn enter_with(&self, state: State, reason: Reason, change: impl FnOnce(&mut View)) {
         {
             let mut view = self.view.lock();
+            change(&mut view);
             view.state = state;
             view.reason = reason;
             view.since = Instant::now();
@@ -253,21 +259,23 @@ impl Instance {
                 warn_of_siblings(name, &cpus);
                 let Some(memory) = memory.take() else { return Err(EINVAL) };
                 life.phase = Phase::Ready(Ready { image, boot_cpu, lease, memory, _hold: hold });
-                self.enter(State::Loaded, Reason::None);
+                self.enter_with(State::Loaded, Reason::None, |view| view.release = release);
             }
             Phase::Ready(ready) => {
                 life::fit(name, &image, &ready.memory)?;
                 ready.image = image;
                 ready.boot_cpu = boot_cpu;
-                self.enter(State::Loaded, Reason::None);
+                self.enter_with(State::Loaded, Reason::None, |view| view.release = release);
             }
-            Phase::Running(running) => running.replace_image(name, image, boot_cpu)?,
+            Phase::Running(running) => {
+                running.replace_image(name, image, boot_cpu)?;
+                self.view.lock().release = release;
+            }
             Phase::Quarantined(_) | Phase::Moving => {
                 pr_err!("{name}: quarantined; write kill to its state to try again\n");
                 return Err(EBUSY);
             }
         }
-        self.view.lock().release = release;
         Ok(())
     }
 
@@ -281,8 +289,8 @@ impl Instance {
         match core::mem::replace(&mut life.phase, Phase::Moving) {
             Phase::Ready(ready) => {
                 life.phase = Phase::Empty(Some(ready.memory));
-                self.view.lock().release = Release::default();
-                self.enter(State::Empty, Reason::None);
+                let none = Release::default();
+                self.enter_with(State::Empty, Reason::None, |view| view.release = none);
                 Ok(())
             }
             phase @ Phase::Empty(_) => {
