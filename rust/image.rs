@@ -38,14 +38,28 @@ pub(crate) struct Image {
     pub(crate) release: Release,
 }
 
+/// What decides whether an image fits into an instance.
+pub(crate) struct Size {
+    pub(crate) header: Header,
+    /// Bytes of the kernel.
+    pub(crate) kernel: u64,
+    /// Bytes of the initrd.
+    pub(crate) initrd: u64,
+}
+
 impl Image {
     /// Copies an image from the caller's memory, which may take as long as that memory pleases:
-    /// no lock may be held.
+    /// no lock may be held. Only what has `room` is copied.
     ///
     /// # Errors
     ///
     /// Row 6 of the errno table (EINVAL, E2BIG, ENOEXEC), then row 7 (EFAULT, ENOMEM, EINTR).
-    pub(crate) fn stage(name: &Name, entry: u64, user: &[Segment]) -> Result<Self> {
+    pub(crate) fn stage(
+        name: &Name,
+        entry: u64,
+        user: &[Segment],
+        room: impl FnOnce(&Size) -> Result,
+    ) -> Result<Self> {
         let log = |fault| report(name, fault);
         let mut segs = KVec::with_capacity(user.len(), GFP_KERNEL)?;
         for s in user {
@@ -68,6 +82,8 @@ impl Image {
         let boot_params = take(roles.boot_params)?;
         let header = Header::from_zero_page(&boot_params).map_err(log)?;
         let links = segments::check_links(&header, &segs, &roles).map_err(log)?;
+        let kernel_len = segs.get(roles.kernel).map_or(0, |s| s.bufsz);
+        room(&Size { header, kernel: kernel_len, initrd: links.initrd_len })?;
         let kernel = take(roles.kernel)?;
         let mut initrd = roles.initrd.map_or(Ok(KVVec::new()), take)?;
         initrd.truncate(usize::try_from(links.initrd_len)?);
@@ -76,6 +92,12 @@ impl Image {
         let release = Release::new(boot_params.get(text(release)).unwrap_or(&[]));
         let cmdline = text(cmdline);
         Ok(Self { header, kernel, initrd, boot_params, cmdline, release })
+    }
+
+    /// What it needs room for.
+    pub(crate) fn size(&self) -> Size {
+        let (kernel, initrd) = (self.kernel.len() as u64, self.initrd.len() as u64);
+        Size { header: self.header, kernel, initrd }
     }
 
     /// The command line that the caller gave, without its NUL.

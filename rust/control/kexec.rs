@@ -46,7 +46,7 @@ pub(super) fn load(entry: u64, segments: &[Segment], flags: u64) -> Result {
         return Err(online(cpu));
     }
     // No lock is held while the caller's memory is read: it may stall for ever.
-    let image = Image::stage(instance.name(), entry, segments)?;
+    let image = Image::stage(instance.name(), entry, segments, |size| instance.room_for(size))?;
     let hold = Dependency::new(&instance).map_err(|_| {
         pr_err!("kexec_load: CPU {cpu}: its instance was removed meanwhile; make it again\n");
         ENODEV
