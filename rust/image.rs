@@ -6,7 +6,9 @@ use crate::{
     ffi::{hooks::Segment, pages::fatal_signal_pending},
     portable::{
         bzimage::Header,
+        cmdline,
         fault::{self, Fault},
+        layout,
         name::Name,
         segments::{self, Links},
         table::Release, //
@@ -91,6 +93,7 @@ impl Image {
         let Links { cmdline, release, .. } = links;
         let release = Release::new(boot_params.get(text(release)).unwrap_or(&[]));
         let cmdline = text(cmdline);
+        try_cmdline(name, boot_params.get(cmdline.clone()).unwrap_or(&[]), &header)?;
         Ok(Self { header, kernel, initrd, boot_params, cmdline, release })
     }
 
@@ -104,6 +107,16 @@ impl Image {
     pub(crate) fn cmdline(&self) -> &[u8] {
         self.boot_params.get(self.cmdline.clone()).unwrap_or(&[])
     }
+}
+
+/// Whether ours can be added to this command line, as a start will do. Our longest ones, so that no
+/// start is refused what the load was not.
+fn try_cmdline(name: &Name, user: &[u8], header: &Header) -> Result {
+    let mut scratch = KVec::from_elem(0, layout::CMDLINE_SIZE as usize, GFP_KERNEL)?;
+    let longest = cmdline::Params { tsc_khz: u32::MAX, phantom_apic: u32::MAX };
+    cmdline::compose(user, &longest, &mut scratch, header.cmdline_size())
+        .map_err(|fault| report(name, fault))?;
+    Ok(())
 }
 
 /// Finds the NUL-terminated text at (offset, longest).

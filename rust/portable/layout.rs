@@ -30,7 +30,8 @@ const ACPI_SIZE: u64 = 0x8000;
 const REGISTERS: u64 = 0x8000;
 const BOOT_PARAMS: u64 = 0x9000;
 const CMDLINE: u64 = 0xa000;
-const CMDLINE_SIZE: u64 = 0x2000;
+/// Bytes that there are for the command line, with its NUL.
+pub const CMDLINE_SIZE: u64 = 0x2000;
 const PAGE_TABLES: u64 = 0xc000;
 const PAGE_TABLES_SIZE: u64 = 0xb_4000;
 const SHARED: u64 = 0xc_0000;
