@@ -15,7 +15,7 @@ use crate::{
 };
 use kernel::{
     prelude::*,
-    str::CStr,
+    str::{BStr, CStr},
     sync::Arc, //
 };
 
@@ -101,7 +101,8 @@ pub(super) fn may_suspend() -> Result {
 pub(super) fn start(name: &CStr) -> Result {
     let wanted = |i: &Instance| i.name().as_str().as_bytes() == name.to_bytes();
     let instance: Arc<Instance> = registry::find(wanted).ok_or_else(|| {
-        pr_err!("reboot: no such instance; see /proc/multikernel\n");
+        let name = BStr::from_bytes(name.to_bytes());
+        pr_err!("reboot: name {name}: no such instance; see /proc/multikernel\n");
         ENODEV
     })?;
     instance.command(b"start")
