@@ -6,7 +6,9 @@ use crate::{
     ffi::{hooks::Segment, pages::fatal_signal_pending},
     portable::{
         bzimage::Header,
+        cmdline,
         fault::{self, Fault},
+        layout,
         name::Name,
         segments::{self, Kernel, Links},
         table::Release, //
@@ -40,14 +42,27 @@ pub(crate) struct Image {
     pub(crate) release: Release,
 }
 
+/// What decides whether an image fits into an instance.
+pub(crate) struct Size {
+    pub(crate) header: Header,
+    pub(crate) kernel: Kernel,
+    /// Bytes of the initrd.
+    pub(crate) initrd: u64,
+}
+
 impl Image {
     /// Copies an image from the caller's memory, which may take as long as that memory pleases:
-    /// no lock may be held.
+    /// no lock may be held. Only what has `room` is copied.
     ///
     /// # Errors
     ///
     /// Row 6 of the errno table (EINVAL, E2BIG, ENOEXEC), then row 7 (EFAULT, ENOMEM, EINTR).
-    pub(crate) fn stage(name: &Name, entry: u64, user: &[Segment]) -> Result<Self> {
+    pub(crate) fn stage(
+        name: &Name,
+        entry: u64,
+        user: &[Segment],
+        room: impl FnOnce(&Size) -> Result,
+    ) -> Result<Self> {
         let log = |fault| report(name, fault);
         let mut segs = KVec::with_capacity(user.len(), GFP_KERNEL)?;
         for s in user {
@@ -62,14 +77,23 @@ impl Image {
 
         let mut is_boot_params = KVec::with_capacity(user.len(), GFP_KERNEL)?;
         for s in user {
-            is_boot_params.push(copy(s, PEEK)?.get(MAGIC) == Some(b"HdrS"), GFP_KERNEL)?;
+            is_boot_params.push(copy(name, s, PEEK)?.get(MAGIC) == Some(b"HdrS"), GFP_KERNEL)?;
         }
         let roles = segments::assign(entry, &segs, |i| is_boot_params.get(i) == Some(&true))
             .map_err(log)?;
-        let take = |i: usize| user.get(i).ok_or(EINVAL).and_then(|s| copy(s, s.bufsz));
+        let take = |i: usize| {
+            user.get(i)
+                .ok_or(EINVAL)
+                .and_then(|s| copy(name, s, s.bufsz))
+        };
         let boot_params = take(roles.boot_params)?;
         let header = Header::from_zero_page(&boot_params).map_err(log)?;
         let links = segments::check_links(&header, &segs, &roles).map_err(log)?;
+        room(&Size {
+            header,
+            kernel: links.kernel,
+            initrd: links.initrd_len,
+        })?;
         let kernel = take(roles.kernel)?;
         let mut initrd = roles.initrd.map_or(Ok(KVVec::new()), take)?;
         initrd.truncate(usize::try_from(links.initrd_len)?);
@@ -82,6 +106,11 @@ impl Image {
         } = links;
         let release = Release::new(boot_params.get(text(release)).unwrap_or(&[]));
         let cmdline = text(cmdline);
+        try_cmdline(
+            name,
+            boot_params.get(cmdline.clone()).unwrap_or(&[]),
+            &header,
+        )?;
         Ok(Self {
             header,
             kernel,
@@ -93,10 +122,33 @@ impl Image {
         })
     }
 
+    /// What it needs room for.
+    pub(crate) fn size(&self) -> Size {
+        Size {
+            header: self.header,
+            kernel: self.needs,
+            initrd: self.initrd.len() as u64,
+        }
+    }
+
     /// The command line that the caller gave, without its NUL.
     pub(crate) fn cmdline(&self) -> &[u8] {
         self.boot_params.get(self.cmdline.clone()).unwrap_or(&[])
     }
+}
+
+/// Whether ours can be added to this command line, as a start will do. Our longest ones, so that no
+/// start is refused what the load was not.
+fn try_cmdline(name: &Name, user: &[u8], header: &Header) -> Result {
+    let mut scratch = KVec::from_elem(0, layout::CMDLINE_SIZE as usize, GFP_KERNEL)?;
+    let longest = cmdline::Params {
+        tsc_khz: u32::MAX,
+        phantom_apic: u32::MAX,
+        reset: cmdline::Reset::Acpi,
+    };
+    cmdline::compose(user, &longest, &mut scratch, header.cmdline_size())
+        .map_err(|fault| report(name, fault))?;
+    Ok(())
 }
 
 /// Finds the NUL-terminated text at (offset, longest).
@@ -110,9 +162,13 @@ fn text_at(bytes: &[u8], place: Option<(usize, usize)>) -> core::ops::Range<usiz
 }
 
 /// Copies up to `len` bytes of a segment.
-fn copy(segment: &Segment, len: usize) -> Result<KVVec<u8>> {
+fn copy(name: &Name, segment: &Segment, len: usize) -> Result<KVVec<u8>> {
     let len = len.min(segment.bufsz);
-    let mut bytes = KVVec::with_capacity(len, GFP_KERNEL | __GFP_NOWARN)?;
+    let mut bytes = KVVec::with_capacity(len, GFP_KERNEL | __GFP_NOWARN).inspect_err(|_| {
+        pr_err!(
+            "{name}: bufsz of a segment {len:#x}: no memory to keep it; load a smaller image\n"
+        );
+    })?;
     while bytes.len() < len {
         if fatal_signal_pending() {
             return Err(EINTR);
@@ -124,10 +180,11 @@ fn copy(segment: &Segment, len: usize) -> Result<KVVec<u8>> {
             .map_err(|e| {
                 // A killed process is what makes a fault in a stalled mapping give up.
                 if fatal_signal_pending() {
-                    EINTR
-                } else {
-                    e
+                    return EINTR;
                 }
+                let at = segment.address();
+                pr_err!("{name}: buf of a segment {at:#x}: cannot be read; give mapped memory\n");
+                e
             })?;
     }
     Ok(bytes)

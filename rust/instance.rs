@@ -9,7 +9,7 @@ use crate::{
     apic::ApicId,
     cpu::Lease,
     ffi::{class, configfs::Dependency, pages, work::OwnedQueue, x86},
-    image::{report, Image},
+    image::{report, Image, Size},
     memory::Memory,
     portable::{
         cpu_list::CpuSet,
@@ -169,8 +169,14 @@ impl Instance {
     }
 
     fn enter(&self, state: State, reason: Reason) {
+        self.enter_with(state, reason, |_| {});
+    }
+
+    /// Enters a state and changes what goes with it, so that readers see both or neither.
+    fn enter_with(&self, state: State, reason: Reason, change: impl FnOnce(&mut View)) {
         {
             let mut view = self.view.lock();
+            change(&mut view);
             view.state = state;
             view.reason = reason;
             view.since = Instant::now();
@@ -235,6 +241,15 @@ impl Instance {
         Ok(())
     }
 
+    /// Whether an image of this size could be loaded now; [`Instance::install`] asks again.
+    ///
+    /// # Errors
+    ///
+    /// EBUSY when quarantined, E2BIG when it is too large.
+    pub(crate) fn room_for(&self, size: &Size) -> Result {
+        self.life.lock().phase.room_for(&self.name, size)
+    }
+
     /// Installs an image, claiming the CPUs; `boot_cpu` is one of them.
     ///
     /// # Errors
@@ -248,15 +263,12 @@ impl Instance {
         let cpus = life.cpus;
         // Checked by the caller, but not under the lock.
         if !cpus.contains(boot_cpu) {
+            pr_err!("{name}: CPU {boot_cpu}: taken away meanwhile; write it to cpus again\n");
             return Err(ENODEV);
         }
+        life.phase.room_for(name, &image.size())?;
         match &mut life.phase {
             Phase::Empty(memory) => {
-                let Some(present) = memory.as_ref() else {
-                    pr_err!("{name}: memory: none set aside; write a size to it first\n");
-                    return Err(E2BIG);
-                };
-                life::fit(name, &image, present)?;
                 let lease = Lease::new(&cpus).map_err(|(cpu, e)| {
                     pr_err!("{name}: CPU {cpu} cannot be claimed; take it offline first\n");
                     e
@@ -272,21 +284,19 @@ impl Instance {
                     memory,
                     _hold: hold,
                 });
-                self.enter(State::Loaded, Reason::None);
+                self.enter_with(State::Loaded, Reason::None, |view| view.release = release);
             }
             Phase::Ready(ready) => {
-                life::fit(name, &image, &ready.memory)?;
                 ready.image = image;
                 ready.boot_cpu = boot_cpu;
-                self.enter(State::Loaded, Reason::None);
+                self.enter_with(State::Loaded, Reason::None, |view| view.release = release);
             }
-            Phase::Running(running) => running.replace_image(name, image, boot_cpu)?,
-            Phase::Quarantined(_) | Phase::Moving => {
-                pr_err!("{name}: quarantined; write kill to its state to try again\n");
-                return Err(EBUSY);
+            Phase::Running(running) => {
+                running.replace_image(image, boot_cpu);
+                self.view.lock().release = release;
             }
+            Phase::Quarantined(_) | Phase::Moving => return Err(EBUSY),
         }
-        self.view.lock().release = release;
         Ok(())
     }
 
@@ -300,8 +310,8 @@ impl Instance {
         match core::mem::replace(&mut life.phase, Phase::Moving) {
             Phase::Ready(ready) => {
                 life.phase = Phase::Empty(Some(ready.memory));
-                self.view.lock().release = Release::default();
-                self.enter(State::Empty, Reason::None);
+                let none = Release::default();
+                self.enter_with(State::Empty, Reason::None, |view| view.release = none);
                 Ok(())
             }
             phase @ Phase::Empty(_) => {

@@ -15,7 +15,7 @@ use crate::{
 };
 use kernel::{
     prelude::*,
-    str::CStr,
+    str::{BStr, CStr},
     sync::Arc, //
 };
 
@@ -46,8 +46,13 @@ pub(super) fn load(entry: u64, segments: &[Segment], flags: u64) -> Result {
         return Err(online(cpu));
     }
     // No lock is held while the caller's memory is read: it may stall for ever.
-    let image = Image::stage(instance.name(), entry, segments)?;
-    let hold = Dependency::new(&instance)?;
+    let image = Image::stage(instance.name(), entry, segments, |size| {
+        instance.room_for(size)
+    })?;
+    let hold = Dependency::new(&instance).map_err(|_| {
+        pr_err!("kexec_load: CPU {cpu}: its instance was removed meanwhile; make it again\n");
+        ENODEV
+    })?;
     instance.install(image, cpu, hold)
 }
 
@@ -114,7 +119,8 @@ pub(super) fn may_suspend() -> Result {
 pub(super) fn start(name: &CStr) -> Result {
     let wanted = |i: &Instance| i.name().as_str().as_bytes() == name.to_bytes();
     let instance: Arc<Instance> = registry::find(wanted).ok_or_else(|| {
-        pr_err!("reboot: no such instance; see /proc/multikernel\n");
+        let name = BStr::from_bytes(name.to_bytes());
+        pr_err!("reboot: name {name}: no such instance; see /proc/multikernel\n");
         ENODEV
     })?;
     instance.command(b"start")

@@ -31,6 +31,11 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
+    /// Address of the caller's memory.
+    pub(crate) fn address(&self) -> usize {
+        self.buf as usize
+    }
+
     /// The caller's memory behind `offset`, at most `len` bytes.
     pub(crate) fn user(&self, offset: usize, len: usize) -> UserSlice {
         let len = len.min(self.bufsz.saturating_sub(offset));

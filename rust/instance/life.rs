@@ -6,7 +6,7 @@
 use crate::{
     cpu::{self, Lease},
     ffi::{configfs::Dependency, x86},
-    image::{report, Image},
+    image::{report, Image, Size},
     memory::Memory,
     portable::{
         firmware::{self, Machine},
@@ -53,15 +53,34 @@ pub(super) struct Running {
     ready: Ready,
 }
 
-/// Where `image` would go in `memory`.
-pub(super) fn fit(name: &Name, image: &Image, memory: &Memory) -> Result<Layout> {
-    Layout::new(
-        &memory.map(),
-        &image.header,
-        &image.needs,
-        image.initrd.len() as u64,
-    )
-    .map_err(|fault| report(name, fault))
+impl Phase {
+    /// Whether an image of this size could be loaded now.
+    ///
+    /// # Errors
+    ///
+    /// EBUSY when quarantined, E2BIG when it is too large.
+    pub(super) fn room_for(&self, name: &Name, size: &Size) -> Result {
+        let memory = match self {
+            Self::Empty(memory) => memory.as_ref(),
+            Self::Ready(ready) => Some(&ready.memory),
+            Self::Running(running) => Some(&running.ready.memory),
+            Self::Quarantined(_) | Self::Moving => {
+                pr_err!("{name}: quarantined; write kill to its state to try again\n");
+                return Err(EBUSY);
+            }
+        };
+        let Some(memory) = memory else {
+            pr_err!("{name}: memory: none set aside; write a size to it first\n");
+            return Err(E2BIG);
+        };
+        fit(name, size, memory).map(|_| ())
+    }
+}
+
+/// Where an image of this size would go in `memory`.
+fn fit(name: &Name, size: &Size, memory: &Memory) -> Result<Layout> {
+    Layout::new(&memory.map(), &size.header, &size.kernel, size.initrd)
+        .map_err(|fault| report(name, fault))
 }
 
 impl Ready {
@@ -122,7 +141,7 @@ impl Ready {
             );
             return Err(EBUSY);
         }
-        let layout = fit(name, &self.image, &self.memory)?;
+        let layout = fit(name, &self.image.size(), &self.memory)?;
         let x2apic = x86::x2apic();
         let phantom = firmware::phantom(|id| x86::apic_id_in_use(id), x2apic).ok_or(ERANGE)?;
         let mut apic_ids = KVec::with_capacity(self.lease.claims().len(), GFP_KERNEL)?;
@@ -186,11 +205,9 @@ impl Running {
     }
 
     /// Replaces the image for the next start.
-    pub(super) fn replace_image(&mut self, name: &Name, image: Image, boot_cpu: u32) -> Result {
-        fit(name, &image, &self.ready.memory)?;
+    pub(super) fn replace_image(&mut self, image: Image, boot_cpu: u32) {
         self.ready.image = image;
         self.ready.boot_cpu = boot_cpu;
-        Ok(())
     }
 
     /// Stops every CPU and proves it: INIT to all twice, since a CPU that still runs may wake a

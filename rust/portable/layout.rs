@@ -36,7 +36,8 @@ const EFI_DATA: u64 = 0xa000;
 const EFI_MAP: u64 = 0xb000;
 const BOOT_PARAMS: u64 = 0xc000;
 const CMDLINE: u64 = 0xd000;
-const CMDLINE_SIZE: u64 = 0x2000;
+/// Bytes that there are for the command line, with its NUL.
+pub const CMDLINE_SIZE: u64 = 0x2000;
 const PAGE_TABLES: u64 = 0xf000;
 const PAGE_TABLES_SIZE: u64 = 0xb_1000;
 const SHARED: u64 = 0xc_0000;
