@@ -106,7 +106,7 @@ unsafe extern "C" fn mk_rust_load(
             &[]
         } else {
             // SAFETY: By the function's contract.
-            unsafe { core::slice::from_raw_parts(segments, nr_segments as usize) }
+            unsafe { core::slice::from_raw_parts(segments, nr_segments) }
         };
         (callbacks.load)(entry as u64, segments, flags as u64)?;
         Ok(0)

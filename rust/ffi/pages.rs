@@ -134,9 +134,11 @@ impl Pages {
 
     /// Reads a word that another CPU may be writing; 0 outside of the range.
     pub(crate) fn read_u32(&self, offset: usize) -> u32 {
-        // SAFETY: `field` has checked bounds and alignment.
-        self.field::<u32>(offset)
-            .map_or(0, |p| unsafe { p.read_volatile() })
+        match self.field::<u32>(offset) {
+            // SAFETY: `field` has checked bounds and alignment.
+            Some(p) => unsafe { p.read_volatile() },
+            None => 0,
+        }
     }
 
     /// Writes a word that another CPU may be reading; nothing outside of the range.

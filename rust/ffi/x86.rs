@@ -20,9 +20,7 @@ unsafe extern "C" {
     /// Local APIC id of a possible CPU.
     #[link_name = "mk_apic_id"]
     safe fn mk_apic_id(cpu: c_uint) -> u32;
-    /// Whether a possible CPU has this local APIC id.
-    #[link_name = "mk_apic_id_in_use"]
-    pub(crate) safe fn apic_id_in_use(apic_id: u32) -> bool;
+    safe fn mk_apic_id_in_use(apic_id: u32) -> bool;
     /// Whether the host could ever use this CPU.
     #[link_name = "mk_cpu_possible"]
     pub(crate) safe fn cpu_possible(cpu: c_uint) -> bool;
@@ -58,6 +56,11 @@ pub(crate) fn unsupported() -> Option<&'static CStr> {
 /// Returns the local APIC id of a possible CPU.
 pub(crate) fn apic_id(cpu: u32) -> Option<u32> {
     cpu_possible(cpu).then(|| mk_apic_id(cpu))
+}
+
+/// Whether a possible CPU has this local APIC id.
+pub(crate) fn apic_id_in_use(apic_id: u32) -> bool {
+    mk_apic_id_in_use(apic_id)
 }
 
 /// Whether an online CPU shares the core of `cpu`.

@@ -143,19 +143,14 @@ impl Ready {
         }
         let layout = fit(name, &self.image.size(), &self.memory)?;
         let x2apic = x86::x2apic();
-        let phantom = firmware::phantom(|id| x86::apic_id_in_use(id), x2apic).ok_or(ERANGE)?;
+        let phantom = firmware::phantom(x86::apic_id_in_use, x2apic).ok_or(ERANGE)?;
         let mut apic_ids = KVec::with_capacity(self.lease.claims().len(), GFP_KERNEL)?;
-        let boot_cpu = self.boot_cpu;
-        let (first, rest): (fn(u32, u32) -> bool, fn(u32, u32) -> bool) =
-            (|cpu, boot| cpu == boot, |cpu, boot| cpu != boot);
-        for select in [first, rest] {
-            for claim in self
-                .lease
-                .claims()
-                .iter()
-                .filter(|c| select(c.cpu(), boot_cpu))
-            {
-                apic_ids.push(claim.apic().as_u32(), GFP_KERNEL)?;
+        // The boot CPU's first.
+        for turn in [true, false] {
+            for claim in self.lease.claims() {
+                if (claim.cpu() == self.boot_cpu) == turn {
+                    apic_ids.push(claim.apic().as_u32(), GFP_KERNEL)?;
+                }
             }
         }
 
