@@ -15,12 +15,15 @@ use kernel::{
     },
 };
 
-/// For each logical CPU: 0, or the APIC id + 1 while it is claimed. The hotplug veto and the
-/// crash stop read nothing else.
+/// For each logical CPU: 0, or the APIC id + 1 while it is claimed. The hotplug veto reads nothing
+/// else.
 static CLAIMED: [Atomic<u32>; MAX_CPUS] = [const { Atomic::new(0) }; MAX_CPUS];
 
 /// For each logical CPU: 1 while it may be running foreign code.
 static RUNNING: [Atomic<u32>; MAX_CPUS] = [const { Atomic::new(0) }; MAX_CPUS];
+
+/// For each logical CPU: 1 from its parking until the host takes it online.
+static PARKED: [Atomic<u32>; MAX_CPUS] = [const { Atomic::new(0) }; MAX_CPUS];
 
 fn slot(table: &'static [Atomic<u32>; MAX_CPUS], cpu: u32) -> Result<&'static Atomic<u32>> {
     table.get(usize::try_from(cpu)?).ok_or(EINVAL)
@@ -113,6 +116,10 @@ impl Lease {
             if let Ok(slot) = slot(&RUNNING, claim.cpu) {
                 slot.store(running as u32, Release);
             }
+            // A CPU stops running only by being parked.
+            if let (Running::No, Ok(slot)) = (running, slot(&PARKED, claim.cpu)) {
+                slot.store(1, Release);
+            }
         }
     }
 }
@@ -128,9 +135,28 @@ pub(crate) enum Running {
 
 /// Keeps a claimed CPU offline: the hotplug callback, EBUSY for such a CPU.
 pub(crate) fn veto(cpu: u32) -> Result {
-    match slot(&CLAIMED, cpu)?.load(Acquire) {
-        0 => Ok(()),
-        _ => Err(EBUSY),
+    // A CPU beyond the tables can never be lent.
+    let Ok(claimed) = slot(&CLAIMED, cpu) else {
+        return Ok(());
+    };
+    if claimed.load(Acquire) != 0 {
+        return Err(EBUSY);
+    }
+    if let Ok(slot) = slot(&PARKED, cpu) {
+        slot.store(0, Release);
+    }
+    Ok(())
+}
+
+/// Sends CPUs that are parked, and not online again, to where they need no page of ours: after an
+/// INIT they wait for a SIPI.
+pub(crate) fn unpark() {
+    let _no_hotplug = HotplugReadLock::new();
+    let parked = |&cpu: &u32| matches!(slot(&PARKED, cpu), Ok(s) if s.load(Acquire) != 0);
+    for cpu in (1..MAX_CPUS as u32).filter(parked) {
+        if let (false, Ok(apic)) = (x86::cpu_online(cpu), ApicId::of_cpu(cpu)) {
+            apic.send_init();
+        }
     }
 }
 
@@ -170,6 +196,7 @@ mod tests {
     #[test]
     fn impossible_cpu_is_refused() {
         assert!(Claim::new(MAX_CPUS as u32).is_err());
-        assert!(veto(u32::MAX).is_err());
+        // Nothing keeps the host from it.
+        assert!(veto(u32::MAX).is_ok());
     }
 }

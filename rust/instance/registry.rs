@@ -3,7 +3,10 @@
 //! All instances, and which CPU is whose.
 
 use super::{Host, Instance};
-use crate::portable::{cpu_list::CpuSet, name::Name, table::Row};
+use crate::{
+    cpu,
+    portable::{cpu_list::CpuSet, name::Name, table::Row}, //
+};
 use kernel::{
     prelude::*,
     sync::{global_lock, Arc}, //
@@ -44,6 +47,8 @@ impl Drop for Open {
         let host = REGISTRY.lock().host.take();
         if let Some(host) = host {
             host.queue.drain();
+            // Its pages go with it.
+            cpu::unpark();
         }
     }
 }
