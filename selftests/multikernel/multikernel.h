@@ -178,21 +178,24 @@ static inline int create(const char *name, const char *cpus, const char *memory)
 	return err;
 }
 
-/* Whatever it is in. */
+/* Whatever it is in, or when it is gone already. Its CPUs must come back; others may be in use. */
 static inline int destroy(const char *name)
 {
 	char *cpus = get(path_of(CONFIG_DIR "/%s/cpus", name));
-	int cpu, err = 0;
+	int cpu, failed, err = 0;
 
-	if (access(path_of(CONFIG_DIR "/%s", name), F_OK))
-		return 0;
-	order(name, "kill");
-	if (cpus[0])
-		err = unload(atoi(cpus));
-	if (rmdir(path_of(CONFIG_DIR "/%s", name)))
-		err = errno;
-	for (cpu = 2; cpu < 5; cpu++)
-		err = set_online(cpu, 1) ?: err;
+	if (!access(path_of(CONFIG_DIR "/%s", name), F_OK)) {
+		order(name, "kill");
+		if (cpus[0])
+			err = unload(atoi(cpus));
+		if (rmdir(path_of(CONFIG_DIR "/%s", name)))
+			err = errno;
+	}
+	for (cpu = 2; cpu < 5; cpu++) {
+		failed = set_online(cpu, 1);
+		if (strchr(cpus, '0' + cpu))
+			err = failed ?: err;
+	}
 	return err;
 }
 
