@@ -35,7 +35,8 @@ test_kexec_killed() {
 	say "a load takes $((whole / 1000)) ms; killed on the way:$seen"
 	[[ $seen == *empty* ]] || fail 'no load was caught on the way'
 	after=$(free_kib)
-	[ $((before - after)) -lt 4096 ] || fail "free memory went from $before KiB to $after KiB"
+	# Free pages of each CPU do not count; one image has more than this.
+	[ $((before - after)) -lt 24576 ] || fail "free memory went from $before KiB to $after KiB"
 	load web 7.3
 	equal state "$(state web)" loaded
 }

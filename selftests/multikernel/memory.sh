@@ -116,7 +116,10 @@ seen() {
 		    frame = struct.unpack("<Q", pagemap.read(8))[0] & ((1 << 55) - 1)
 		visible = list(pages(frame * PAGE, frame * PAGE + PAGE)) == [full]
 		numbers = list(map(int, sys.argv[2:]))
-		found = sum(page == full for start, end in zip(numbers[::2], numbers[1::2]) for page in pages(start, end))
+		ranges = list(zip(numbers[::2], numbers[1::2]))
+		found = sum(page == full for start, end in ranges for page in pages(start, end))
+		# Our own page may have come from there.
+		found -= any(start <= frame * PAGE < end for start, end in ranges)
 		print(found, "yes" if visible else "no")
 	PYTHON
 }
@@ -150,8 +153,8 @@ test_all_of_it_returns() {
 	destroy web
 	after=$(free_memory)
 	say "MemFree $before kB before, $after kB after"
-	# The host has work of its own; a piece of memory that stays is 2 MiB at least.
-	[ "$after" -ge $((before - 1536)) ] || fail "$((before - after)) kB did not come back"
+	# The host has work of its own, and free pages of each CPU that do not count; a piece has 128 MiB.
+	[ "$after" -ge $((before - 32 * 1024)) ] || fail "$((before - after)) kB did not come back"
 }
 
 run_tests "$@"
