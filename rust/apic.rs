@@ -27,14 +27,14 @@ impl ApicId {
     ///
     /// # Errors
     ///
-    /// EINVAL for the boot CPU or one that does not exist, ERANGE for an id that needs x2APIC
-    /// mode on a machine that is not in it.
+    /// EINVAL for the boot CPU or one that does not exist, ERANGE for an id that only x2APIC mode
+    /// can address on a machine where a spawn kernel is not in it.
     pub(crate) fn of_cpu(cpu: u32) -> Result<Self> {
         if cpu == 0 {
             return Err(EINVAL);
         }
         match x86::apic_id(cpu).ok_or(EINVAL)? {
-            id if id > XAPIC_MAX && !x86::x2apic() => Err(ERANGE),
+            id if id > XAPIC_MAX && !x86::wide_apic_ids() => Err(ERANGE),
             id => Ok(Self(id)),
         }
     }

@@ -15,7 +15,7 @@ use crate::{
         hooks::{Callbacks, Registration},
         proc::Entry, //
     },
-    instance::Instance,
+    instance::{registry, Instance},
 };
 use kernel::prelude::*;
 
@@ -40,7 +40,7 @@ impl Faces {
             load: kexec::load,
             start: kexec::start,
             crash_stop: cpu::crash_stop,
-            host_down: kexec::host_down,
+            host_down: registry::host_down,
             may_suspend: kexec::may_suspend,
             cpu_starting: cpu::veto,
         })?;

@@ -167,6 +167,13 @@ pub(crate) fn any_claimed() -> bool {
 
 /// Stops every CPU that may be running foreign code: the host is crashing, so no lock is taken.
 pub(crate) fn crash_stop() {
+    // Twice: a CPU that still runs may wake a sibling after the first round.
+    for _ in 0..2 {
+        init_running();
+    }
+}
+
+fn init_running() {
     for cpu in (1..MAX_CPUS as u32)
         .filter(|&cpu| matches!(slot(&RUNNING, cpu), Ok(s) if s.load(Relaxed) != 0))
     {

@@ -27,7 +27,15 @@ use kernel::{
     new_spinlock,
     new_work,
     prelude::*,
-    sync::{Arc, Mutex, SpinLock},
+    sync::{
+        atomic::{
+            ordering::Acquire,
+            Atomic, //
+        },
+        Arc,
+        Mutex,
+        SpinLock, //
+    },
     time::{Instant, Monotonic},
     workqueue::{Work, WorkItem}, //
 };
@@ -39,6 +47,8 @@ pub(crate) struct Host {
     #[pin]
     trampoline: Trampoline,
     queue: OwnedQueue,
+    /// 1 from when the host goes down: nothing starts any more.
+    down: Atomic<u32>,
 }
 
 impl Host {
@@ -51,7 +61,7 @@ impl Host {
         let trampoline = Trampoline::new()?;
         let queue = OwnedQueue::new(c"multikernel")?;
         Arc::pin_init(
-            try_pin_init!(Self { trampoline <- trampoline, queue }),
+            try_pin_init!(Self { trampoline <- trampoline, queue, down: Atomic::new(0) }),
             GFP_KERNEL,
         )
     }
@@ -202,7 +212,7 @@ impl Instance {
             if let Err(e) = ApicId::of_cpu(cpu) {
                 let why = match cpu {
                     0 => "the host's boot CPU is never lent; choose others",
-                    _ if e == ERANGE => "its APIC id needs x2APIC mode; enable it on the host",
+                    _ if e == ERANGE => "its APIC id is above 254, which no spawn kernel can use here; choose others",
                     _ => "no such CPU; see /sys/devices/system/cpu/possible",
                 };
                 pr_err!("{}: cpus {cpu}: {why}\n", self.name);
@@ -321,7 +331,7 @@ impl Instance {
             phase => {
                 life.phase = phase;
                 pr_err!(
-                    "{}: it runs; stop it before the image is unloaded\n",
+                    "{}: it runs, or is quarantined; kill it before the image is unloaded\n",
                     self.name
                 );
                 Err(EBUSY)
@@ -354,6 +364,11 @@ impl Instance {
     }
 
     fn start(self: &Arc<Self>, life: &mut Life) -> Result {
+        // ORDERING: Under the lock that `host_down` takes after the store: it sees what starts.
+        if self.host.down.load(Acquire) != 0 {
+            pr_err!("{}: start: the host goes down\n", self.name);
+            return Err(EBUSY);
+        }
         let ready = match core::mem::replace(&mut life.phase, Phase::Moving) {
             Phase::Ready(ready) => ready,
             phase => {
@@ -432,7 +447,7 @@ impl Instance {
     /// The host goes down: stops the spawn, if one runs.
     pub(crate) fn host_down(&self) {
         let mut life = self.life.lock();
-        if matches!(life.phase, Phase::Running(_)) {
+        if matches!(life.phase, Phase::Running(_) | Phase::Quarantined(_)) {
             // A failure is the quarantine, which is logged; the host goes down all the same.
             let _ = self.bury(&mut life, Reason::HostDown);
         }

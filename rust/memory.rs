@@ -19,8 +19,6 @@ const PIECE_MAX: u64 = 128 << 20;
 const PIECE_MIN: u64 = 4 << 20;
 /// What the host keeps for itself when it gives memory away.
 const HOST_RESERVE: u64 = 64 << 20;
-/// Pieces of one instance; `portable::page_table` has tables for as many.
-const PIECES_MAX: usize = 64;
 /// Pages below 1 MiB for the spawn's real-mode code: seven for its CPUs' trampoline, two for its
 /// decompressor's switch to five-level paging (seen with 6.1 to 7.3), and room to grow.
 const LOW_CHUNK_PAGES: u32 = 16;
@@ -60,12 +58,11 @@ impl Memory {
             pr_err!("{name}: memory below 1 MiB is used up; remove another instance\n");
         })?;
         let low_pages = Pages::dma32(1)?;
-        let pieces = Self::collect(size, node).inspect_err(|e| {
-            if *e == ENOMEM {
-                pr_err!(
-                    "{name}: memory {size}: the host's memory is too scattered; ask for less\n"
-                );
+        let pieces = Self::collect(size, node).map_err(|e| {
+            if e == ENOMEM {
+                return scattered(name, size);
             }
+            e
         })?;
         let mut ranges: KVec<Range> = KVec::with_capacity(pieces.len(), GFP_KERNEL)?;
         for range in pieces.iter().map(Pages::range) {
@@ -73,6 +70,9 @@ impl Memory {
         }
         let merged = pieces::merge(&mut ranges);
         ranges.truncate(merged);
+        if merged > layout::PIECES_MAX {
+            return Err(scattered(name, size));
+        }
         let mut resources = KVec::new();
         for &range in ranges.iter() {
             let label = CString::try_from_fmt(fmt!("multikernel {name}"))?;
@@ -95,9 +95,6 @@ impl Memory {
         while left > 0 {
             if pages::signal_pending() {
                 return Err(EINTR);
-            }
-            if pieces.len() >= PIECES_MAX {
-                return Err(ENOMEM);
             }
             match Pages::contig(piece.min(left), node) {
                 Ok(got) => {
@@ -173,6 +170,12 @@ impl Memory {
 
 fn parts(piece: &mut Pages) -> (Range, &mut [u8]) {
     (piece.range(), piece.bytes_mut())
+}
+
+/// Tells why there is no memory although there is enough of it.
+fn scattered(name: &Name, size: u64) -> Error {
+    pr_err!("{name}: memory {size}: the host's memory is too scattered; ask for less\n");
+    ENOMEM
 }
 
 #[kunit_tests(multikernel_memory)]

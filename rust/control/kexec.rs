@@ -101,11 +101,6 @@ fn online(cpu: u32) -> Error {
     EBUSY
 }
 
-/// Stops every spawn before the host goes down.
-pub(super) fn host_down() {
-    registry::for_each(Instance::host_down);
-}
-
 /// Keeps the host awake while CPUs are lent: they could not be brought over.
 pub(super) fn may_suspend() -> Result {
     if cpu::any_claimed() {

@@ -5,6 +5,7 @@
 #include <linux/module.h>
 #include <linux/reboot.h>
 #include <linux/suspend.h>
+#include <linux/syscore_ops.h>
 
 #include "shim.h"
 
@@ -51,7 +52,8 @@ static struct notifier_block mk_reboot_notifier = { .notifier_call = mk_reboot }
 /* Lent CPUs and memory cannot be brought over a suspend. */
 static int mk_pm(struct notifier_block *nb, unsigned long action, void *data)
 {
-	if (action != PM_SUSPEND_PREPARE && action != PM_HIBERNATION_PREPARE)
+	if (action != PM_SUSPEND_PREPARE && action != PM_HIBERNATION_PREPARE &&
+	    action != PM_RESTORE_PREPARE)
 		return NOTIFY_DONE;
 	return notifier_from_errno(mk_rust_may_suspend());
 }
@@ -60,6 +62,15 @@ static struct notifier_block mk_pm_notifier = { .notifier_call = mk_pm };
 #else
 static struct notifier_block mk_pm_notifier;
 #endif
+
+/* What no notifier is told of: a kexec that preserves the context. */
+static int mk_suspend(void *data)
+{
+	return mk_rust_may_suspend();
+}
+
+static const struct syscore_ops mk_syscore_ops = { .suspend = mk_suspend };
+static struct syscore mk_syscore = { .ops = &mk_syscore_ops };
 
 int mk_hooks_register(void)
 {
@@ -73,6 +84,7 @@ int mk_hooks_register(void)
 	ret = register_reboot_notifier(&mk_reboot_notifier);
 	if (ret)
 		goto out_pm;
+	register_syscore(&mk_syscore);
 	return 0;
 out_pm:
 	unregister_pm_notifier(&mk_pm_notifier);
@@ -83,6 +95,7 @@ out_ops:
 
 void mk_hooks_unregister(void)
 {
+	unregister_syscore(&mk_syscore);
 	unregister_reboot_notifier(&mk_reboot_notifier);
 	unregister_pm_notifier(&mk_pm_notifier);
 	multikernel_unregister(&mk_ops);

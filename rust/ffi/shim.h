@@ -19,6 +19,8 @@ extern const u8 mk_trampoline[], mk_trampoline_end[];
 extern const u32 mk_trampoline_park;
 const char *mk_unsupported(void);
 bool mk_x2apic(void);
+bool mk_wide_apic_ids(void);
+bool mk_cpu_has_apic(unsigned int cpu);
 u32 mk_apic_id(unsigned int cpu);
 bool mk_apic_id_in_use(u32 apic_id);
 bool mk_cpu_possible(unsigned int cpu);

@@ -32,6 +32,21 @@ bool mk_x2apic(void)
 	return x2apic_enabled();
 }
 
+/*
+ * A spawn sees no interrupt remapping. On bare metal it therefore leaves
+ * x2APIC mode (try_to_enable_x2apic()), and with it the ids above 254.
+ */
+bool mk_wide_apic_ids(void)
+{
+	return x2apic_enabled() && boot_cpu_has(X86_FEATURE_HYPERVISOR);
+}
+
+/* A possible CPU may be absent, and then has no APIC. */
+bool mk_cpu_has_apic(unsigned int cpu)
+{
+	return per_cpu(x86_cpu_to_apicid, cpu) != BAD_APICID;
+}
+
 u32 mk_apic_id(unsigned int cpu)
 {
 	return per_cpu(x86_cpu_to_apicid, cpu);

@@ -17,6 +17,10 @@ unsafe extern "C" {
     /// Whether the local APICs of this machine are in x2APIC mode.
     #[link_name = "mk_x2apic"]
     pub(crate) safe fn x2apic() -> bool;
+    /// Whether a spawn kernel can use APIC ids above 254 on this machine.
+    #[link_name = "mk_wide_apic_ids"]
+    pub(crate) safe fn wide_apic_ids() -> bool;
+    safe fn mk_cpu_has_apic(cpu: c_uint) -> bool;
     /// Local APIC id of a possible CPU.
     #[link_name = "mk_apic_id"]
     safe fn mk_apic_id(cpu: c_uint) -> u32;
@@ -53,9 +57,9 @@ pub(crate) fn unsupported() -> Option<&'static CStr> {
     (!why.is_null()).then(|| unsafe { CStr::from_char_ptr(why) })
 }
 
-/// Returns the local APIC id of a possible CPU.
+/// Returns the local APIC id of a CPU, if the machine has that CPU.
 pub(crate) fn apic_id(cpu: u32) -> Option<u32> {
-    cpu_possible(cpu).then(|| mk_apic_id(cpu))
+    (cpu_possible(cpu) && mk_cpu_has_apic(cpu)).then(|| mk_apic_id(cpu))
 }
 
 /// Whether a possible CPU has this local APIC id.

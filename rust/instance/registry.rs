@@ -9,7 +9,7 @@ use crate::{
 };
 use kernel::{
     prelude::*,
-    sync::{global_lock, Arc}, //
+    sync::{atomic::ordering, global_lock, Arc}, //
 };
 
 /// What the lock guards.
@@ -117,13 +117,21 @@ pub(crate) fn find(mut is_it: impl FnMut(&Instance) -> bool) -> Option<Arc<Insta
 }
 
 /// Calls `f` for each instance, without a lock held.
-pub(crate) fn for_each(f: impl Fn(&Instance)) {
+fn for_each(f: impl Fn(&Instance)) {
     let mut done = 0;
     // Ids only grow, and so does the list.
     while let Some(instance) = find(|i| i.id > done) {
         done = instance.id;
         f(&instance);
     }
+}
+
+/// Stops every spawn before the host goes down; none starts any more.
+pub(crate) fn host_down() {
+    if let Some(host) = REGISTRY.lock().host.as_ref() {
+        host.down.store(1, ordering::Release);
+    }
+    for_each(Instance::host_down);
 }
 
 /// A line for each instance, in the order of their ids.
