@@ -28,7 +28,7 @@ test_several_pieces() {
 	need_image 7.3
 	need_image 6.1
 	instance hole 2 256M
-	instance hold 3 2M
+	instance hold 3 128M
 	destroy hole
 	instance web 2,4 768M
 	say "$(ranges web | wc -l) ranges: $(ranges web | tr '\n' ';')"
