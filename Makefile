@@ -14,6 +14,7 @@ help:
 	@echo '  make test          every test; the last line counts them'
 	@echo '       T=suite[/case] only these (make test T=list shows the suites)'
 	@echo '  make test-long     the long runs: debug kernel, hours of fuzzing, soak'
+	@echo '  make soak N=1000   start and kill an instance so often, look for what is left'
 	@echo '  make shell         a shell on the host kernel, with the module at hand'
 	@echo '  make module        multikernel.ko'
 	@echo '  make kernel        Linux 7.3 with patches/linux    [LINUX_SRC=tree or tarball]'
@@ -34,6 +35,10 @@ test:
 test-long:
 	@$S/install-deps
 	@selftests/run --long $(if $(T),'$(T)')
+
+soak:
+	@$S/install-deps
+	@N=$(or $(N),1000) selftests/run --long soak
 
 shell: deps
 	@$S/shell
@@ -65,4 +70,4 @@ clean:
 deps:
 	@$S/install-deps
 
-.PHONY: help demo test test-long shell module kernel kexec-tools bench bench-boot lint docs clean deps
+.PHONY: help demo test test-long soak shell module kernel kexec-tools bench bench-boot lint docs clean deps

@@ -7,7 +7,7 @@
 cd "$(dirname "$0")" || exit 1
 mount -t configfs none /sys/kernel/config 2>/dev/null
 mountpoint -q /sys/kernel/debug || mount -t debugfs none /sys/kernel/debug
-TIMEOUT=$(sed -n 's/^timeout=//p' settings)
+TIMEOUT=${MK_TIMEOUT:-$(sed -n 's/^timeout=//p' settings)}
 
 # tests_of PROGRAM: the ones that MK_CASE names, or none for all; fails when the program is not wanted
 tests_of() {
