@@ -21,6 +21,7 @@ pub(crate) mod range;
 pub(crate) mod segments;
 pub(crate) mod size;
 pub(crate) mod table;
+pub(crate) mod vmcore;
 
 /// The kernel prints through a trait of its own; the crate knows that of `core` only.
 macro_rules! kernel_display {
@@ -41,4 +42,5 @@ kernel_display!(
     table::Reason,
     table::Row,
     table::State,
+    vmcore::panic_line::PanicLine,
 );

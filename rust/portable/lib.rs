@@ -22,3 +22,4 @@ pub mod range;
 pub mod segments;
 pub mod size;
 pub mod table;
+pub mod vmcore;
