@@ -8,6 +8,7 @@ pub(crate) mod registry;
 use crate::{
     apic::ApicId,
     cpu::Lease,
+    evidence::{Evidence, Findings},
     ffi::{class, configfs::Dependency, pages, work::OwnedQueue, x86},
     image::{report, Image, Size},
     memory::Memory,
@@ -15,7 +16,8 @@ use crate::{
         cpu_list::CpuSet,
         name::Name,
         size,
-        table::{Reason, Release, Row, State}, //
+        table::{Reason, Release, Row, State},
+        vmcore::panic_line::PanicLine, //
     },
     trampoline::Trampoline,
     watch::{Event, Registers, Watch}, //
@@ -82,6 +84,8 @@ pub(crate) struct Instance {
     #[pin]
     pub(crate) device: class::Slot,
     #[pin]
+    pub(crate) evidence: Evidence,
+    #[pin]
     work: Work<Self>,
 }
 
@@ -93,6 +97,8 @@ struct Life {
 struct View {
     state: State,
     reason: Reason,
+    /// The line of the panic that it ended with, or empty.
+    panic: PanicLine,
     cpus: CpuSet,
     memory: u64,
     release: Release,
@@ -113,6 +119,21 @@ impl fmt::Display for Stats {
     }
 }
 
+/// A word, and the line of a panic if there was one.
+pub(crate) struct Why {
+    reason: Reason,
+    panic: PanicLine,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.panic.as_str() {
+            "" => write!(f, "{}", self.reason),
+            line => write!(f, "{} {line}", self.reason),
+        }
+    }
+}
+
 impl Instance {
     fn new(id: u32, name: Name, host: Arc<Host>) -> Result<Arc<Self>> {
         Arc::pin_init(
@@ -124,6 +145,7 @@ impl Instance {
                 view <- new_spinlock!(View {
                     state: State::Empty,
                     reason: Reason::None,
+                    panic: PanicLine::default(),
                     cpus: CpuSet::default(),
                     memory: 0,
                     release: Release::default(),
@@ -132,6 +154,7 @@ impl Instance {
                     stops: 0,
                 }),
                 device <- class::Slot::new(),
+                evidence <- Evidence::new(),
                 work <- new_work!("Instance::work"),
             }),
             GFP_KERNEL,
@@ -169,6 +192,25 @@ impl Instance {
         }
     }
 
+    /// Why it is in its state.
+    pub(crate) fn reason(&self) -> Why {
+        let view = self.view.lock();
+        Why {
+            reason: view.reason,
+            panic: view.panic,
+        }
+    }
+
+    /// Calls `f` with its memory, which keeps what it has meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// ENODEV when it has none.
+    pub(crate) fn with_memory<R>(&self, f: impl FnOnce(&Memory) -> Result<R>) -> Result<R> {
+        let life = self.life.lock();
+        life.phase.memory().ok_or(ENODEV).and_then(f)
+    }
+
     /// The counters.
     pub(crate) fn stats(&self) -> Stats {
         let view = self.view.lock();
@@ -186,6 +228,7 @@ impl Instance {
     fn enter_with(&self, state: State, reason: Reason, change: impl FnOnce(&mut View)) {
         {
             let mut view = self.view.lock();
+            view.panic = PanicLine::default();
             change(&mut view);
             view.state = state;
             view.reason = reason;
@@ -424,14 +467,39 @@ impl Instance {
         };
         match running.bury(&self.name, &self.host.trampoline) {
             Ok(ready) => {
+                let panic = self.examine(&ready.memory, State::Stopped, reason);
                 life.phase = Phase::Ready(ready);
-                self.enter(State::Stopped, reason);
+                self.enter_with(State::Stopped, reason, |view| view.panic = panic);
                 Ok(())
             }
             Err(running) => {
                 life.phase = Phase::Quarantined(running);
                 self.enter(State::Quarantined, reason);
                 Err(EIO)
+            }
+        }
+    }
+
+    /// Keeps the log of the life that has just ended; returns the line of its panic, or nothing.
+    fn examine(&self, memory: &Memory, state: State, reason: Reason) -> PanicLine {
+        if reason == Reason::HostDown {
+            // Nobody will read it.
+            return PanicLine::default();
+        }
+        let life = self.view.lock().starts;
+        let kept = Findings::of(memory).and_then(|found| {
+            let panic = found.panic;
+            self.evidence.keep(life, state, reason, found)?;
+            Ok(panic)
+        });
+        match kept {
+            Ok(panic) => panic.unwrap_or_default(),
+            Err(e) => {
+                pr_err!(
+                    "{}: the log of life {life} could not be kept: {e:?}\n",
+                    self.name
+                );
+                PanicLine::default()
             }
         }
     }

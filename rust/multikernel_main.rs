@@ -2,13 +2,15 @@
 
 //! multikernel: further Linux kernels beside this one, on CPUs and memory that it lends.
 //!
-//! Arrows run one way: `control` -> `instance` -> `cpu`, `memory`, `image`, `trampoline`, `watch`
+//! Arrows run one way: `control` -> `instance` -> `cpu`, `memory`, `image`, `evidence`,
+//! `trampoline`, `watch`
 //! -> `portable` and `ffi`. See Documentation/design.rst.
 #![crate_name = "multikernel"]
 
 mod apic;
 mod control;
 mod cpu;
+mod evidence;
 mod ffi;
 mod image;
 mod instance;
