@@ -40,7 +40,7 @@ same_log() {
 }
 
 read_by_others() { # read_by_others SERIES
-	local file lines
+	local lines
 	need_image "$1"
 	command -v makedumpfile >/dev/null || skip 'there is no makedumpfile'
 	instance it 2-3 512M
@@ -72,7 +72,7 @@ read_by_others() { # read_by_others SERIES
 	grep -qE '^  VMCOREINFO ' $TMP.elf || fail 'readelf sees no VMCOREINFO'
 	lines=$(grep -cE '^  (LOAD|NOTE) ' $TMP.elf)
 	[ "$lines" -ge 4 ] || fail "there are $lines program headers"
-	for file in $TMP*; do rm "$file"; done
+	rm $TMP $TMP.*
 }
 
 test_6_1() { read_by_others 6.1; }
