@@ -80,6 +80,30 @@ test_6_12() { read_by_others 6.12; }
 test_6_18() { read_by_others 6.18; }
 test_7_3() { read_by_others 7.3; }
 
+# tasks: what a debugger that has the kernel's symbols finds in a copy of the memory
+tasks() {
+	cat $FILES/vmcore >$TMP
+	"$MK_DRGN" -q -c $TMP -s "$MK_SYMBOLS" "$HERE/tasks.py" >$TMP.tasks 2>$TMP.err || fail "drgn: $(tail -n 3 $TMP.err)"
+	equal 'the release' "$(sed -n 's/^release //p' $TMP.tasks)" "$(column it KERNEL)"
+	grep -qE '^tasks [0-9]+ init kthreadd$' $TMP.tasks || fail "drgn finds no tasks: $(head -n 3 $TMP.tasks)"
+	grep -qE '^#[0-9]+ +kthreadd ' $TMP.tasks || fail "drgn has no trace of kthreadd: $(tail -n 3 $TMP.tasks)"
+}
+
+test_debugger() {
+	[ -n "${MK_DRGN:-}" ] || skip 'there are no debug symbols here (MK_DRGN, MK_SYMBOLS)'
+	need_image 6.1
+	instance it 2-3 512M
+	load_packed 6.1 'mk.do=panic mk.after=60'
+	start it
+	hears 90 '^it: uptime '
+	tasks
+	! grep -q '^panicked' $TMP.tasks || fail 'drgn finds a panic in a kernel that runs'
+	reaches it stopped 120
+	tasks
+	grep -qx 'panicked init' $TMP.tasks || fail "drgn does not know who panicked: $(grep panicked $TMP.tasks)"
+	rm $TMP $TMP.*
+}
+
 # headers: the lines before the logs that are kept
 headers() { grep '^=== ' $FILES/log; }
 
