@@ -110,6 +110,14 @@ fn records_that_lie() {
         first.lines().next(),
         Some("[    0.000000] one\\x00\\x00\\x00\\x00\\x00")
     );
+    // More than the kernel can have written.
+    let mut spawn = Spawn::new(Kind {
+        size_bits: 14,
+        ..Kind::default()
+    });
+    spawn.print(0, 0, &[b'y'; 3000]);
+    let long = format!("[    0.000000] {}\n", "y".repeat(2048));
+    assert_eq!(log_of(&spawn, 4096), long);
 }
 
 #[test]
