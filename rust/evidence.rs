@@ -30,8 +30,8 @@ use kernel::{
 const LOG_MAX: usize = 256 << 10;
 /// How many logs are kept.
 const LIVES_MAX: usize = 4;
-/// Most notes looked at: more are there only to waste the host's time.
-const NOTES_MAX: usize = 4096;
+/// Most notes looked at, a second's work: more are there only to waste the host's time.
+const NOTES_MAX: usize = 1 << 16;
 /// Room for the line before each log.
 const HEADER_MAX: usize = 160;
 

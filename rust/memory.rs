@@ -307,4 +307,29 @@ mod tests {
             .is_err());
         Ok(())
     }
+
+    /// Reads end where the memory does, and a life leaves no note to the next one.
+    #[test]
+    fn lives_are_told_apart() -> Result {
+        let mut memory = memory(PIECE_MIN)?;
+        let (Some(&first), Some(&last)) = (memory.ranges.first(), memory.ranges.last()) else {
+            return Err(EINVAL);
+        };
+        let mut two = [1; 2];
+        let end = last.end().ok_or(EINVAL)?;
+        assert!(Physical::read(&memory, end - 2, &mut two) && two == [0; 2]);
+        assert!(!Physical::read(&memory, end - 1, &mut two));
+        memory.begin_life();
+        let life = memory.life();
+        let head = Range {
+            start: first.start + PAGE as u64,
+            size: note::HEAD as u64,
+        };
+        memory.fill(head, b"\x0b\0\0\0\x01\0\0\0\0\0\0\0VMCOREINFO\0\0")?;
+        assert_eq!(memory.find_note(|_| true), Some(head.start));
+        memory.begin_life();
+        assert!(memory.life() != life);
+        assert_eq!(memory.find_note(|_| true), None);
+        Ok(())
+    }
 }

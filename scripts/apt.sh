@@ -70,3 +70,13 @@ apt_versions() { apt-cache "${APT_OPTIONS[@]}" madison "$1" | awk -F' *[|] *' '/
 
 # apt_sources PACKAGE: likewise for source packages
 apt_sources() { apt-cache "${APT_OPTIONS[@]}" madison "$1" | awk -F' *[|] *' '/Sources$/ { print $2 }'; }
+
+# kernel_suites SERIES: the suites that have, or had, a kernel of this series; demo is this machine's own
+kernel_suites() {
+	case $1 in
+	demo) apt_suite ;;
+	6.1) printf 'bookworm\n' ;;
+	6.12) printf 'trixie bookworm-backports\n' ;;
+	*) printf 'trixie-backports\n' ;;
+	esac
+}

@@ -107,15 +107,18 @@ test_debugger() {
 # headers: the lines before the logs that are kept
 headers() { grep '^=== ' $FILES/log; }
 
-# The last life's note is still in memory when the next one begins.
+# The last life's note is still in memory when the next one begins, and what the note leads to.
 test_no_stale_log() {
 	need_image 6.1
 	instance it 2-3 512M
-	load_packed 6.1 'mk.do=panic mk.after=1'
+	load it 6.1 'mk.do=panic mk.after=1'
 	start it
 	reaches it panicked 90
+	# An image that covers the first 16 MiB of the dead kernel, and is killed before it has decompressed more.
+	cp "$(image 6.1)" $TMP
+	printf '\000\000\000\001' | dd of=$TMP bs=1 seek=$((0x260)) conv=notrunc status=none
+	"$KEXEC" --multikernel=it -l $TMP --mk-compressed --append=quiet
 	order it start
-	# Before its kernel has decompressed itself.
 	order it kill
 	equal reason "$(reason it)" killed
 	[[ $(headers | tail -n 1) == '=== life 2: killed, reason killed, 0 bytes' ]] || fail "the log of life 2: $(headers)"

@@ -12,7 +12,7 @@ use multikernel_portable::{
 };
 use properties::{check, Found};
 use proptest::prelude::*;
-use vmcore_common::{Kind, Spawn, DATA, NOTE, START};
+use vmcore_common::{Kind, Spawn, DATA, INFOS, NOTE, RING, SIZE, START};
 
 fn found(spawn: &Spawn, room: usize) -> Option<Found> {
     check(spawn, &[Spawn::range()], START + NOTE as u64, room)
@@ -36,6 +36,8 @@ fn kinds() -> [Kind; 3] {
         Kind {
             direct_map: 0xffff_8880_0000_0000,
             text: TEXT + 0x3fe0_0000,
+            // Behind the text mapping, where modules are.
+            log: Some((TEXT + (1 << 30)).wrapping_sub(START)),
             ..Kind::default()
         },
     ]
@@ -85,6 +87,37 @@ fn old_lines_give_way() {
             );
         }
     }
+}
+
+/// A reader can be told of records that are gone, and of more text than there is.
+#[test]
+fn records_that_lie() {
+    let mut spawn = Spawn::new(Kind {
+        first: 64,
+        ..Kind::default()
+    });
+    for text in ["one", "two"] {
+        spawn.print(0, 0, text.as_bytes());
+    }
+    let log = log_of(&spawn, 4096);
+    assert_eq!(log, "[    0.000000] one\n[    0.000000] two\n");
+    // The oldest is said to be one whose place the first has taken.
+    spawn.put(RING + 32, 32);
+    assert_eq!(log_of(&spawn, 4096), log);
+    spawn.put(INFOS + 16, 0xffff);
+    let first = log_of(&spawn, 4096);
+    assert_eq!(
+        first.lines().next(),
+        Some("[    0.000000] one\\x00\\x00\\x00\\x00\\x00")
+    );
+    // More than the kernel can have written.
+    let mut spawn = Spawn::new(Kind {
+        size_bits: 14,
+        ..Kind::default()
+    });
+    spawn.print(0, 0, &[b'y'; 3000]);
+    let long = format!("[    0.000000] {}\n", "y".repeat(2048));
+    assert_eq!(log_of(&spawn, 4096), long);
 }
 
 #[test]
@@ -222,6 +255,28 @@ fn the_elf_file_shows_each_mapping() {
         assert_eq!(elf[at..at + 4], 11_u32.to_le_bytes());
         assert!(elf[at + 24..].starts_with(spawn.text().as_bytes()));
     }
+}
+
+#[test]
+fn the_text_mapping_begins_in_the_midst_of_a_range() {
+    let spawn = Spawn::new(Kind {
+        text: TEXT,
+        ..Kind::default()
+    });
+    let range = Range {
+        start: START - 0x3000,
+        size: SIZE as u64 + 0x3000,
+    };
+    let elf = check(&spawn, &[range], START + NOTE as u64, 0).unwrap().elf;
+    let text = 64 + 56;
+    let fields = [8, 16, 24, 32].map(|at| {
+        let at = text + at;
+        u64::from_le_bytes(elf[at..at + 8].try_into().unwrap())
+    });
+    assert_eq!(
+        fields,
+        [elf.len() as u64 + 0x3000, TEXT, START, SIZE as u64]
+    );
 }
 
 struct Nothing;

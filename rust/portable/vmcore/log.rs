@@ -10,8 +10,10 @@ use super::{
     Physical, //
 };
 
-/// Most records looked at; the last ones count.
-const RECORDS_MAX: u64 = 1 << 16;
+/// Most records looked at, the last ones: as many lines as 256 KiB have at most.
+const RECORDS_MAX: u64 = 1 << 14;
+/// Most bytes taken of a record: twice PRINTKRB_RECORD_MAX.
+const TEXT_MAX: u64 = 2048;
 /// No log buffer is larger: LOG_BUF_LEN_MAX.
 const SIZE_BITS_MAX: u32 = 31;
 const COUNT_BITS_MAX: u32 = 26;
@@ -156,7 +158,9 @@ impl<'a, 's, M: Physical> Ring<'a, 's, M> {
             nanoseconds,
             of_kernel: facility == 0,
             text,
-            len: u64::from(u16::from_le_bytes([len0, len1])).min(room),
+            len: u64::from(u16::from_le_bytes([len0, len1]))
+                .min(room)
+                .min(TEXT_MAX),
         })
     }
 

@@ -88,7 +88,7 @@ fn text_len(head: &[u8]) -> Option<u32> {
         Some(u32::from_le_bytes(*bytes))
     };
     let is_note = field(0)? == NAME_LEN && field(8)? == 0 && head.get(12..HEAD)? == NAME;
-    field(4).filter(|&len| is_note && len as usize <= TEXT_MAX)
+    field(4).filter(|_| is_note)
 }
 
 /// Makes all notes in whole pages useless; returns how many there were.

@@ -17,11 +17,11 @@ pub const SIZE: usize = 256 << 10;
 
 // Offsets from the start.
 const TABLES: usize = 0x1000;
-pub const NOTE: usize = 0x9000;
-const RING_POINTER: usize = 0xb000;
-const RING: usize = 0xb010;
-const DESCS: usize = 0xc000;
-const INFOS: usize = 0x10000;
+pub const NOTE: usize = 0x10000;
+const RING_POINTER: usize = 0x12000;
+pub const RING: usize = 0x12010;
+const DESCS: usize = 0x13000;
+pub const INFOS: usize = 0x16000;
 pub const DATA: usize = 0x20000;
 
 const COMMITTED: u64 = 1 << 62;
@@ -41,6 +41,9 @@ pub struct Kind {
     pub size_bits: u32,
     /// Number of the first record.
     pub first: u64,
+    /// What is added to a physical address for where the text of the log is mapped, where that is
+    /// not the direct map.
+    pub log: Option<u64>,
 }
 
 impl Default for Kind {
@@ -52,6 +55,7 @@ impl Default for Kind {
             count_bits: 5,
             size_bits: 10,
             first: 0x3fff_ffff_ffff_fff0,
+            log: None,
         }
     }
 }
@@ -87,6 +91,8 @@ impl Spawn {
         spawn.map(kind.direct_map, 0, 3);
         spawn.map(kind.direct_map + START, START, 2);
         spawn.map(kind.text, START, 2);
+        // As for a moment at boot.
+        spawn.map(START, START, 2);
         let text = spawn.text();
         spawn.note(text.as_bytes());
         spawn.put(RING_POINTER, spawn.symbol(RING));
@@ -94,8 +100,11 @@ impl Spawn {
         spawn.put(RING + 8, spawn.symbol(DESCS));
         spawn.put(RING + 16, spawn.symbol(INFOS));
         spawn.put(RING + 48, kind.size_bits.into());
-        // In the direct map, as a buffer that was enlarged at boot.
-        spawn.put(RING + 56, kind.direct_map + START + DATA as u64);
+        let log = kind.log.unwrap_or(kind.direct_map);
+        if kind.log.is_some() {
+            spawn.map(log.wrapping_add(START), START, 2);
+        }
+        spawn.put(RING + 56, log.wrapping_add(START + DATA as u64));
         spawn.put(RING + 32, kind.first & !(3 << 62));
         spawn
     }
