@@ -7,7 +7,7 @@
 . "$(dirname "$0")/lib.sh"
 
 # KERNEL  of MK_SPAWN_DIR, or payload: what dies before it is a kernel
-# HOW     mk.do= of scripts/initramfs/init; for the payload, the letter; "boot": it does not get that far
+# HOW     mk.do= of scripts/initramfs/init; for the payload, the letter; says:PATTERN, if it does not get that far
 # END     a word of ends(); "hangs": what nobody sees without an agent, so it is running until it is killed
 # SECONDS from its last words to that state; emulated CPUs on a busy machine are slow
 # more    for its command line
@@ -19,12 +19,14 @@ entry_resets         payload  reset                    reset     2
 entry_powers_off     payload  poweroff                 poweroff  2
 entry_resets_by_efi  payload  efi-reset                reset     2
 entry_efi_poweroff   payload  off-by-efi               poweroff  2
-decompressor         6.1      boot                     hangs     10
-early_7_3            7.3      boot                     hangs     10        memmap=exactmap memmap=64M@64M
-early_6_1            6.1      boot                     hangs     10        memmap=exactmap memmap=64M@64M
-no_init_7_3          7.3      boot                     panic     60        rdinit=/nothing
-no_init_6_1          6.1      boot                     panic     90        rdinit=/nothing
-no_init_6_18         6.18     boot                     panic     90        rdinit=/nothing
+decompressor         6.1      says:System.halted       hangs     10        earlyprintk=serial,ttyS1,115200
+early_7_3            7.3      says:user.supplied.memory hangs     10        earlycon=uart8250,io,0x2f8,115200 memmap=exactmap memmap=64M@64M
+no_low_memory_7_3    7.3      says:trampoline.was.not  panic     10        earlycon=uart8250,io,0x2f8,115200 memmap=636K$4K
+early_6_1            6.1      says:user.supplied.memory hangs     10        earlycon=uart8250,io,0x2f8,115200 memmap=exactmap memmap=64M@64M
+no_low_memory_6_1    6.1      says:trampoline.was.not  panic     10        earlycon=uart8250,io,0x2f8,115200 memmap=636K$4K
+no_init_7_3          7.3      says:to.mount.root       panic     10        rdinit=/nothing
+no_init_6_1          6.1      says:to.mount.root       panic     10        rdinit=/nothing
+no_init_6_18         6.18     says:to.mount.root       panic     10        rdinit=/nothing
 init_exits_7_3       7.3      exit                     panic     5
 init_exits_6_1       6.1      exit                     panic     5
 init_exits_6_18      6.18     exit                     panic     5
@@ -85,6 +87,7 @@ payload_letter() {
 	esac
 }
 
+STAMP='^[0-9a-f]{16}$' # the payload's last words
 BOOT_ID=$(cat /proc/sys/kernel/random/boot_id)
 
 # The host is the one that it was, each CPU of it runs a task, and its kernel complains of nothing.
@@ -99,24 +102,32 @@ host_goes_on() {
 	done
 }
 
-# After any end: another life, then everything goes back.
+# payload LETTER [NAME]: loads the payload that dies like this
+payload() { "$KEXEC" --multikernel="${2:-it}" -l "$MK_FAULTS/payload" --append="$1"; }
+
+# After any end: another life, if a short one, then everything goes back.
 lives_again() {
-	load it 7.3
+	payload spin
 	mark
 	start it
-	hears 90 '^it: CPUs: 2$'
+	hears 10 "$STAMP"
 	timed 5 order it kill
 	equal 'state and reason' "$(ended it)" "$(ends killed)"
 	"$KEXEC" --multikernel=it -u
 	rmdir "$CONFIGFS/it"
 	online 2 3
-	taskset -c 2 true
-	taskset -c 3 true
 	host_goes_on
 }
 
 ended() { echo "$(state "$1") $(column "$1" REASON)"; }
 is_dead() { [[ $(state "$1") != starting && $(state "$1") != running ]]; }
+
+need_faults() {
+	[ -r "${MK_FAULTS:-}/payload" ] || skip 'needs what scripts/build-faults makes (MK_FAULTS)'
+	[ -n "$INITRD" ] || skip 'needs an initramfs (MK_INITRD)'
+	cat "$MK_FAULTS/modules.cpio" "$INITRD" >/tmp/initrd
+	INITRD=/tmp/initrd
+}
 
 # timed SECONDS COMMAND...: it works within this time
 timed() {
@@ -139,17 +150,19 @@ dies() {
 	local kernel=$1 how=$2 seconds=$3 words=$4
 	case $kernel/$how in
 	payload/*)
-		"$KEXEC" --multikernel=it -l "$MK_FAULTS/payload" --append="$(payload_letter "$how")"
+		payload "$(payload_letter "$how")"
 		start it
-		hears 10 '^[0-9a-f]{16}$'
+		hears 10 "$STAMP"
 		;;
-	*/boot)
-		if [ -z "$words" ]; then
-			"$KEXEC" --multikernel=it -l "$(damaged)" --mk-compressed --append=console=ttyS1,115200
-		else
-			load it "$kernel" "$words"
-		fi
+	*/says:System.halted)
+		"$KEXEC" --multikernel=it -l "$(damaged)" --mk-compressed --append="$words"
 		start it
+		hears 60 "${how#says:}"
+		;;
+	*/says:*)
+		load it "$kernel" "$words"
+		start it
+		hears 90 "${how#says:}"
 		;;
 	*)
 		load it "$kernel" "mk.do=$how mk.after=1 $words"
@@ -159,15 +172,11 @@ dies() {
 	esac
 }
 
-row() { # NAME KERNEL HOW END SECONDS [WORDS]
-	local name=$1 kernel=$2 how=$3 end=$4 seconds=$5 words began took
-	shift 5
-	words=$*
-	[ -r "${MK_FAULTS:-}/payload" ] || skip 'needs what scripts/build-faults makes (MK_FAULTS)'
+row() { # NAME
+	local name=$1 kernel how end seconds words began took
+	read -r kernel how end seconds words <<<"${ROW[$1]}"
+	need_faults
 	[ "$kernel" = payload ] || need_image "$kernel"
-	need_image 7.3
-	cat "$MK_FAULTS/modules.cpio" "$INITRD" >/tmp/initrd
-	INITRD=/tmp/initrd
 	instance it 2-3 512M
 	dies "$kernel" "$how" "$seconds" "$words"
 	began=${EPOCHREALTIME/./}
@@ -188,10 +197,141 @@ row() { # NAME KERNEL HOW END SECONDS [WORDS]
 	lives_again
 }
 
+# --- moments -----------------------------------------------------------------------------
+
+# Many short lives, so that every moment of a death is met. A life takes some 10 ms.
+MOMENTS=20
+
+# dead_of NAME END...: it is dead soon, in one of these ways
+dead_of() {
+	local name=$1 end
+	shift
+	within 5 is_dead "$name" || fail "$name is $(state "$name")"
+	for end in "$@"; do
+		[ "$(ended "$name")" != "$(ends "$end")" ] || return 0
+	done
+	fail "$name is $(ended "$name")"
+}
+
+test_two_die_at_once() {
+	local i
+	need_faults
+	instance it 2-3 16M
+	instance other 4-5 16M
+	payload r
+	payload e other
+	for ((i = 0; i < MOMENTS; i++)); do
+		order it start &
+		order other start
+		wait $!
+		dead_of it reset
+		dead_of other reset
+	done
+	destroy other
+	lives_again
+}
+
+test_dies_while_it_is_killed() {
+	local i killed=0
+	need_faults
+	instance it 2-3 16M
+	payload r
+	for ((i = 0; i < MOMENTS; i++)); do
+		order it start
+		sleep "0.00$((i % 10))"
+		# It may be dead by itself.
+		order it kill 2>/dev/null && killed=$((killed + 1))
+		dead_of it reset killed
+	done
+	say "$killed of $MOMENTS were killed before their death was seen"
+	lives_again
+}
+
+test_dies_while_it_is_unloaded() {
+	local i
+	need_faults
+	instance it 2-3 16M
+	for ((i = 0; i < MOMENTS; i++)); do
+		payload e
+		order it start
+		# Refused while it runs, or is loaded.
+		! rmdir "$CONFIGFS/it" 2>/dev/null || fail 'it was removed'
+		within 5 "$KEXEC" --multikernel=it -u 2>/dev/null || fail 'it cannot be unloaded'
+		equal state "$(state it)" empty
+	done
+	lives_again
+}
+
+test_dies_while_it_is_loaded() {
+	local i
+	need_faults
+	instance it 2-3 16M
+	payload e
+	for ((i = 0; i < MOMENTS; i++)); do
+		order it start
+		payload e
+		within 5 is_dead it || fail "it is $(state it)"
+	done
+	lives_again
+}
+
+test_dies_while_it_is_restarted() {
+	local i
+	need_faults
+	instance it 2-3 16M
+	payload r
+	for ((i = 0; i < MOMENTS; i++)); do
+		order it start
+		sleep "0.00$((i % 10))"
+		# Nothing to stop, if it is dead.
+		order it restart 2>/dev/null || true
+		dead_of it reset
+	done
+	lives_again
+}
+
+# --- that it is not asked ----------------------------------------------------------------
+
+test_ignores_shutdown() {
+	need_faults
+	# Its init knows no signal, and nobody in it listens to the host.
+	spawn it 2-3 512M 7.3
+	ticks 60 it
+	timed 10 order it stop
+	equal reason "$(column it REASON)" stopped
+	host_goes_on
+	lives_again
+}
+
+# Nothing that is sent to a CPU can prove that it stopped, while another kernel resets it all the time.
+test_neighbour_sends_init() {
+	local apic
+	need_faults
+	need_cpus 6
+	apic=$(awk '$1 == "processor" { cpu = $3 } $1 == "apicid" && cpu == 2 { print $3 }' /proc/cpuinfo)
+	spawn bad 4-5 512M 7.3 "console=ttyS2,115200 mk.do=fault:init,dest=$apic mk.after=1"
+	instance it 2-3 16M
+	payload spin
+	start it
+	hears 60 '^bad: action' "$TTY2"
+	sleep 2
+	fails 'Input/output error' order it kill
+	equal state "$(state it)" quarantined
+	fails 'Device or resource busy' online 2
+	fails 'Device or resource busy' "$KEXEC" --multikernel=it -u
+	order bad kill
+	order it kill
+	equal 'state and reason' "$(ended it)" "$(ends killed)"
+	destroy bad
+	lives_again
+}
+
+declare -A ROW
 while read -r name rest; do
 	[[ -n $name && $name != \#* ]] || continue
-	eval "test_$name() { row $name $rest; }"
+	ROW[$name]=$rest
 	ROWS+=" $name"
+	eval "test_$name() { row $name; }"
 done <<<"$MATRIX"
 
 # shellcheck disable=SC2046,SC2086 # names are words
