@@ -67,6 +67,15 @@ impl Claim {
     }
 }
 
+impl Claim {
+    fn parked(&self) {
+        if let (Ok(running), Ok(parked)) = (slot(&RUNNING, self.cpu), slot(&PARKED, self.cpu)) {
+            parked.store(1, Release);
+            running.store(0, Release);
+        }
+    }
+}
+
 impl Drop for Claim {
     fn drop(&mut self) {
         if let Ok(slot) = slot(&CLAIMED, self.cpu) {
@@ -79,6 +88,7 @@ impl Drop for Claim {
 /// All CPUs of an instance. Dropping it lets the host have them back.
 pub(crate) struct Lease {
     claims: KVec<Claim>,
+    whole: bool,
     /// After the claims: broadcasts reach a CPU until its claim is gone.
     _inhibit: BroadcastInhibit,
 }
@@ -101,6 +111,7 @@ impl Lease {
         }
         Ok(Self {
             claims,
+            whole: true,
             _inhibit: inhibit,
         })
     }
@@ -111,26 +122,38 @@ impl Lease {
     }
 
     /// Marks every CPU as running foreign code, for the crash stop.
-    pub(crate) fn mark_running(&self, running: Running) {
+    pub(crate) fn mark_running(&self) {
         for claim in self.claims() {
             if let Ok(slot) = slot(&RUNNING, claim.cpu) {
-                slot.store(running as u32, Release);
-            }
-            // A CPU stops running only by being parked.
-            if let (Running::No, Ok(slot)) = (running, slot(&PARKED, claim.cpu)) {
                 slot.store(1, Release);
             }
         }
     }
-}
 
-/// Argument of [`Lease::mark_running`].
-#[derive(Copy, Clone)]
-pub(crate) enum Running {
-    /// In the host's or in our own code.
-    No = 0,
-    /// In the spawn kernel, or on the way there.
-    Yes = 1,
+    /// Parks every CPU by `park`, and returns those for which it failed; these run on for all that
+    /// is known.
+    pub(crate) fn park(&self, mut park: impl FnMut(&Claim) -> Result) -> CpuSet {
+        let mut unproven = CpuSet::default();
+        for claim in self.claims() {
+            if park(claim).is_ok() {
+                claim.parked();
+            } else {
+                unproven.insert(claim.cpu);
+            }
+        }
+        unproven
+    }
+
+    /// Lets the host have all CPUs but these.
+    pub(crate) fn keep(&mut self, cpus: &CpuSet) {
+        self.claims.retain(|claim| cpus.contains(claim.cpu));
+        self.whole = false;
+    }
+
+    /// Whether it still has every CPU that it was made with.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.whole
+    }
 }
 
 /// Keeps a claimed CPU offline: the hotplug callback, EBUSY for such a CPU.

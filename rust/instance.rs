@@ -3,6 +3,7 @@
 //! An instance: a name, CPUs, memory, an image, a state. The only place where parts meet.
 
 mod life;
+mod power;
 pub(crate) mod registry;
 
 use crate::{
@@ -13,31 +14,28 @@ use crate::{
     memory::Memory,
     portable::{
         cpu_list::CpuSet,
+        line::Line,
         name::Name,
+        restart::Restart,
         size,
+        stats::Stats,
         table::{Reason, Release, Row, State}, //
     },
-    trampoline::Trampoline,
-    watch::{Event, Registers, Watch}, //
+    trampoline::Trampoline, //
 };
-use core::fmt;
 use kernel::{
-    impl_has_work,
     new_mutex,
     new_spinlock,
     new_work,
     prelude::*,
     sync::{
-        atomic::{
-            ordering::Acquire,
-            Atomic, //
-        },
+        atomic::Atomic,
         Arc,
         Mutex,
         SpinLock, //
     },
     time::{Instant, Monotonic},
-    workqueue::{Work, WorkItem}, //
+    workqueue::Work, //
 };
 use life::{Phase, Ready};
 
@@ -88,29 +86,23 @@ pub(crate) struct Instance {
 struct Life {
     cpus: CpuSet,
     phase: Phase,
+    /// When it last came to run.
+    started: Instant<Monotonic>,
+    /// Automatic starts since somebody started it, or since a life that was long enough.
+    row: u32,
 }
 
 struct View {
     state: State,
     reason: Reason,
+    /// What there is to tell besides, as the panic line.
+    detail: Line,
     cpus: CpuSet,
     memory: u64,
     release: Release,
     since: Instant<Monotonic>,
-    starts: u64,
-    stops: u64,
-}
-
-/// Counters of an instance, one "key value" line each.
-pub(crate) struct Stats {
-    starts: u64,
-    stops: u64,
-}
-
-impl fmt::Display for Stats {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "starts {}\nstops {}", self.starts, self.stops)
-    }
+    restart: Restart,
+    stats: Stats,
 }
 
 impl Instance {
@@ -120,16 +112,22 @@ impl Instance {
                 id,
                 name,
                 host,
-                life <- new_mutex!(Life { cpus: CpuSet::default(), phase: Phase::Empty(None) }),
+                life <- new_mutex!(Life {
+                    cpus: CpuSet::default(),
+                    phase: Phase::Empty(None),
+                    started: Instant::now(),
+                    row: 0,
+                }),
                 view <- new_spinlock!(View {
                     state: State::Empty,
                     reason: Reason::None,
+                    detail: Line::default(),
                     cpus: CpuSet::default(),
                     memory: 0,
                     release: Release::default(),
                     since: Instant::now(),
-                    starts: 0,
-                    stops: 0,
+                    restart: Restart::default(),
+                    stats: Stats::default(),
                 }),
                 device <- class::Slot::new(),
                 work <- new_work!("Instance::work"),
@@ -164,18 +162,30 @@ impl Instance {
             memory: view.memory,
             release: view.release,
             age_ms: u64::try_from(view.since.elapsed().as_millis()).unwrap_or(0),
-            starts: view.starts,
+            starts: view.stats.starts.0,
             reason: view.reason,
         }
     }
 
+    /// Why it is in its state, and what there is to tell besides.
+    pub(crate) fn reason(&self) -> (Reason, Line) {
+        let view = self.view.lock();
+        (view.reason, view.detail)
+    }
+
     /// The counters.
     pub(crate) fn stats(&self) -> Stats {
-        let view = self.view.lock();
-        Stats {
-            starts: view.starts,
-            stops: view.stops,
-        }
+        self.view.lock().stats
+    }
+
+    /// How it is restarted.
+    pub(crate) fn restart(&self) -> Restart {
+        self.view.lock().restart
+    }
+
+    /// Changes how it is restarted, from the next death on.
+    pub(crate) fn set_restart(&self, change: impl FnOnce(&mut Restart)) {
+        change(&mut self.view.lock().restart);
     }
 
     fn enter(&self, state: State, reason: Reason) {
@@ -184,20 +194,18 @@ impl Instance {
 
     /// Enters a state and changes what goes with it, so that readers see both or neither.
     fn enter_with(&self, state: State, reason: Reason, change: impl FnOnce(&mut View)) {
-        {
+        let detail = {
             let mut view = self.view.lock();
-            change(&mut view);
             view.state = state;
             view.reason = reason;
+            view.detail = Line::default();
             view.since = Instant::now();
-            match state {
-                State::Running => view.starts = view.starts.saturating_add(1),
-                State::Stopped => view.stops = view.stops.saturating_add(1),
-                _ => {}
-            }
-        }
+            change(&mut view);
+            view.detail
+        };
         self.device.changed(state.as_str());
-        pr_info!("{}: {state}, reason {reason}\n", self.name);
+        let gap = if detail.is_empty() { "" } else { ": " };
+        pr_info!("{}: {state}, reason {reason}{gap}{detail}\n", self.name);
     }
 
     /// Sets the CPUs from a list as "2-3,5".
@@ -292,6 +300,7 @@ impl Instance {
                     boot_cpu,
                     lease,
                     memory,
+                    alarm: None,
                     _hold: hold,
                 });
                 self.enter_with(State::Loaded, Reason::None, |view| view.release = release);
@@ -299,6 +308,7 @@ impl Instance {
             Phase::Ready(ready) => {
                 ready.image = image;
                 ready.boot_cpu = boot_cpu;
+                ready.alarm = None;
                 self.enter_with(State::Loaded, Reason::None, |view| view.release = release);
             }
             Phase::Running(running) => {
@@ -337,143 +347,6 @@ impl Instance {
                 Err(EBUSY)
             }
         }
-    }
-
-    /// Obeys what is written to `state`: start, stop, kill, restart.
-    ///
-    /// # Errors
-    ///
-    /// EINVAL for another word; start: ENODATA without an image, EBUSY when it runs already;
-    /// stop, kill and restart: ESRCH when it does not run; EIO when CPUs end in quarantine.
-    pub(crate) fn command(self: &Arc<Self>, text: &[u8]) -> Result {
-        let mut life = self.life.lock();
-        match text.trim_ascii() {
-            b"start" => self.start(&mut life),
-            // No agent to ask yet: the ladder begins with INIT.
-            b"stop" => self.bury(&mut life, Reason::Stopped),
-            b"kill" => self.bury(&mut life, Reason::Killed),
-            b"restart" => {
-                self.bury(&mut life, Reason::Stopped)?;
-                self.start(&mut life)
-            }
-            _ => {
-                pr_err!("{}: state: write start, stop, kill or restart\n", self.name);
-                Err(EINVAL)
-            }
-        }
-    }
-
-    fn start(self: &Arc<Self>, life: &mut Life) -> Result {
-        // ORDERING: Under the lock that `host_down` takes after the store: it sees what starts.
-        if self.host.down.load(Acquire) != 0 {
-            pr_err!("{}: start: the host goes down\n", self.name);
-            return Err(EBUSY);
-        }
-        let ready = match core::mem::replace(&mut life.phase, Phase::Moving) {
-            Phase::Ready(ready) => ready,
-            phase => {
-                let (why, e) = match phase {
-                    Phase::Empty(_) => ("no image; load one with kexec first", ENODATA),
-                    Phase::Running(_) => ("it runs already; stop it first", EBUSY),
-                    _ => ("quarantined; write kill to try again", EBUSY),
-                };
-                life.phase = phase;
-                pr_err!("{}: start: {why}\n", self.name);
-                return Err(e);
-            }
-        };
-        self.enter(State::Starting, Reason::None);
-        let watch = |ready: &Ready, layout: &crate::portable::layout::Layout| {
-            let mut cpus = KVec::with_capacity(ready.lease.claims().len(), GFP_KERNEL)?;
-            for claim in ready.lease.claims() {
-                cpus.push(claim.apic(), GFP_KERNEL)?;
-            }
-            let registers = Registers {
-                mailbox: ready.memory.register(layout.mailbox)?,
-                reset: ready.memory.register(layout.reset_reg)?,
-                sleep: ready.memory.register(layout.sleep_reg)?,
-            };
-            Watch::new(registers, cpus, self.clone())
-        };
-        match ready.start(&self.name, &self.host.trampoline, watch) {
-            Ok(running) => {
-                life.phase = Phase::Running(running);
-                self.enter(State::Running, Reason::None);
-                Ok(())
-            }
-            Err((phase, e)) => {
-                let state = match phase {
-                    Phase::Quarantined(_) => State::Quarantined,
-                    _ => State::Stopped,
-                };
-                life.phase = phase;
-                self.enter(state, Reason::StartFailed);
-                Err(e)
-            }
-        }
-    }
-
-    fn bury(&self, life: &mut Life, reason: Reason) -> Result {
-        let running = match core::mem::replace(&mut life.phase, Phase::Moving) {
-            Phase::Running(running) | Phase::Quarantined(running) => running,
-            phase => {
-                life.phase = phase;
-                pr_err!("{}: it does not run\n", self.name);
-                return Err(ESRCH);
-            }
-        };
-        match running.bury(&self.name, &self.host.trampoline) {
-            Ok(ready) => {
-                life.phase = Phase::Ready(ready);
-                self.enter(State::Stopped, reason);
-                Ok(())
-            }
-            Err(running) => {
-                life.phase = Phase::Quarantined(running);
-                self.enter(State::Quarantined, reason);
-                Err(EIO)
-            }
-        }
-    }
-
-    /// The watch has stopped the CPUs; called in hard interrupt context.
-    pub(crate) fn seen_stopped(self: &Arc<Self>) {
-        // Queued already is as good.
-        let _ = self.host.queue.queue().enqueue(self.clone());
-    }
-}
-
-impl Instance {
-    /// The host goes down: stops the spawn, if one runs.
-    pub(crate) fn host_down(&self) {
-        let mut life = self.life.lock();
-        if matches!(life.phase, Phase::Running(_) | Phase::Quarantined(_)) {
-            // A failure is the quarantine, which is logged; the host goes down all the same.
-            let _ = self.bury(&mut life, Reason::HostDown);
-        }
-    }
-}
-
-impl_has_work! {
-    impl HasWork<Self> for Instance { self.work }
-}
-
-impl WorkItem for Instance {
-    type Pointer = Arc<Self>;
-
-    fn run(this: Arc<Self>) {
-        let mut life = this.life.lock();
-        // It may have been stopped, and even started again, in between.
-        let Phase::Running(running) = &life.phase else {
-            return;
-        };
-        let reason = match running.event() {
-            None => return,
-            Some(Event::Reset) => Reason::Reset,
-            Some(Event::Poweroff) => Reason::Poweroff,
-        };
-        // A failure is the quarantine, which is logged.
-        let _ = this.bury(&mut life, reason);
     }
 }
 

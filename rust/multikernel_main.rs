@@ -6,6 +6,7 @@
 //! -> `portable` and `ffi`. See Documentation/design.rst.
 #![crate_name = "multikernel"]
 
+mod alarm;
 mod apic;
 mod control;
 mod cpu;

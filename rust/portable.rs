@@ -14,12 +14,15 @@ pub(crate) mod efi;
 pub(crate) mod fault;
 pub(crate) mod firmware;
 pub(crate) mod layout;
+pub(crate) mod line;
 pub(crate) mod name;
 pub(crate) mod page_table;
 pub(crate) mod pieces;
 pub(crate) mod range;
+pub(crate) mod restart;
 pub(crate) mod segments;
 pub(crate) mod size;
+pub(crate) mod stats;
 pub(crate) mod table;
 
 /// The kernel prints through a trait of its own; the crate knows that of `core` only.
@@ -36,8 +39,11 @@ macro_rules! kernel_display {
 kernel_display!(
     cpu_list::CpuSet,
     fault::Fault,
+    line::Line,
     name::Name,
+    restart::Policy,
     size::Size,
+    stats::Stats,
     table::Reason,
     table::Row,
     table::State,

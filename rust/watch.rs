@@ -5,12 +5,13 @@
 //!
 //! A kernel with EFI calls ResetSystem() for all of its ends, and then halts. One without writes its
 //! reset register, and waits 15 ms before it tries the keyboard controller, which resets the whole
-//! machine (`acpi_reboot()`, `native_machine_emergency_restart()` in the kernel). So a
-//! hard-interrupt timer looks every 5 ms and stops the CPUs itself.
+//! machine (`acpi_reboot()`, `native_machine_emergency_restart()` in the kernel). So hard-interrupt
+//! timers on two of the host's CPUs look every 5 ms each, in turn, and the first that sees something
+//! stops the spawn's CPUs itself: no thread has to run, and one CPU of the host may be late.
 
 use crate::{
     apic::ApicId,
-    ffi::pages::Register,
+    ffi::{pages::Register, x86},
     instance::Instance,
     portable::{acpi, efi}, //
 };
@@ -19,7 +20,7 @@ use kernel::{
     prelude::*,
     sync::{
         atomic::{
-            ordering::{Acquire, Release},
+            ordering::{Acquire, Full},
             Atomic, //
         },
         Arc,
@@ -33,15 +34,17 @@ use kernel::{
             HrTimerCallbackContext,
             HrTimerPointer,
             HrTimerRestart,
-            RelativeHardMode, //
+            RelativePinnedHardMode, //
         },
         Delta,
         Monotonic, //
     },
 };
 
-/// How often the registers are read: three looks within the 15 ms.
+/// How often each timer reads the registers: three looks within the 15 ms.
 const PERIOD: Delta = Delta::from_millis(5);
+/// When the first and the second timer look first.
+const FIRST_LOOK: [Delta; 2] = [PERIOD, Delta::from_micros(7500)];
 
 /// What a spawn has asked for through its registers.
 #[derive(Copy, Clone, PartialEq, Eq)]
@@ -62,41 +65,24 @@ pub(crate) struct Registers {
     pub(crate) sleep: Register,
 }
 
-/// The timer and what it looks at.
-#[pin_data]
-pub(crate) struct Watch {
+/// What is looked at.
+struct Sight {
     registers: Registers,
     cpus: KVec<ApicId>,
     instance: Arc<Instance>,
     /// 0, or the [`Event`] seen.
     event: Atomic<u32>,
+}
+
+/// A timer that looks.
+#[pin_data]
+struct Eye {
+    sight: Arc<Sight>,
     #[pin]
     timer: HrTimer<Self>,
 }
 
-impl Watch {
-    /// Prepares the watch; the registers stay mapped while it runs.
-    ///
-    /// # Errors
-    ///
-    /// ENOMEM.
-    pub(crate) fn new(
-        registers: Registers,
-        cpus: KVec<ApicId>,
-        instance: Arc<Instance>,
-    ) -> Result<Arc<Self>> {
-        Arc::pin_init(
-            pin_init!(Self {
-                registers,
-                cpus,
-                instance,
-                event: Atomic::new(0),
-                timer <- HrTimer::new(),
-            }),
-            GFP_KERNEL,
-        )
-    }
-
+impl Sight {
     /// Reads the registers; what they hold is the spawn's word, so any value counts.
     fn look(&self) -> Option<Event> {
         let mailbox = self.registers.mailbox.read();
@@ -113,16 +99,70 @@ impl Watch {
     }
 }
 
-/// A running watch; dropping it waits for the timer.
-pub(crate) struct Handle {
-    _timer: ArcHrTimerHandle<Watch>,
-    watch: Arc<Watch>,
+/// A watch that is ready to run.
+pub(crate) struct Watch {
+    sight: Arc<Sight>,
+    eyes: [Arc<Eye>; 2],
 }
 
-impl Handle {
+impl Watch {
+    /// Prepares the watch; the registers stay mapped while it runs.
+    ///
+    /// # Errors
+    ///
+    /// ENOMEM.
+    pub(crate) fn new(
+        registers: Registers,
+        cpus: KVec<ApicId>,
+        instance: Arc<Instance>,
+    ) -> Result<Self> {
+        let sight = Arc::new(
+            Sight {
+                registers,
+                cpus,
+                instance,
+                event: Atomic::new(0),
+            },
+            GFP_KERNEL,
+        )?;
+        let eye = || {
+            let sight = sight.clone();
+            let eye = pin_init!(Eye { sight, timer <- HrTimer::new() });
+            Arc::pin_init(eye, GFP_KERNEL)
+        };
+        Ok(Self {
+            eyes: [eye()?, eye()?],
+            sight,
+        })
+    }
+
+    /// Starts a timer on each of two CPUs of the host, different ones for `turn`s that follow one
+    /// another. Where the host has only one, both run there; and where one of the two goes offline,
+    /// its timer moves.
+    pub(crate) fn start(self, turn: u32) -> Running {
+        let mut timers = [None, None];
+        let looks = self.eyes.into_iter().zip(FIRST_LOOK);
+        for ((number, timer), (eye, first)) in (0..).zip(&mut timers).zip(looks) {
+            let cpu = x86::nth_online(turn.wrapping_add(number));
+            x86::run_on(cpu, || *timer = Some(eye.clone().start(first)));
+        }
+        Running {
+            _timers: timers,
+            sight: self.sight,
+        }
+    }
+}
+
+/// A running watch; dropping it waits for the timers.
+pub(crate) struct Running {
+    _timers: [Option<ArcHrTimerHandle<Eye>>; 2],
+    sight: Arc<Sight>,
+}
+
+impl Running {
     /// What was seen, if anything.
     pub(crate) fn event(&self) -> Option<Event> {
-        match self.watch.event.load(Acquire) {
+        match self.sight.event.load(Acquire) {
             0 => None,
             2 => Some(Event::Poweroff),
             _ => Some(Event::Reset),
@@ -130,36 +170,31 @@ impl Handle {
     }
 }
 
-/// Starts the timer.
-pub(crate) fn start(watch: Arc<Watch>) -> Handle {
-    Handle {
-        _timer: watch.clone().start(PERIOD),
-        watch,
-    }
-}
-
-impl HrTimerCallback for Watch {
+impl HrTimerCallback for Eye {
     type Pointer<'a> = Arc<Self>;
 
     fn run(
         this: ArcBorrow<'_, Self>,
         mut context: HrTimerCallbackContext<'_, Self>,
     ) -> HrTimerRestart {
-        let Some(event) = this.look() else {
+        let sight = &this.sight;
+        let Some(event) = sight.look() else {
             context.forward_now(PERIOD);
             return HrTimerRestart::Restart;
         };
-        for cpu in &this.cpus {
-            cpu.send_init();
+        // The other timer may have seen it at the same moment.
+        if sight.event.cmpxchg(0, event as u32, Full).is_ok() {
+            for cpu in &sight.cpus {
+                cpu.send_init();
+            }
+            sight.instance.wake();
         }
-        this.event.store(event as u32, Release);
-        this.instance.seen_stopped();
         HrTimerRestart::NoRestart
     }
 }
 
 impl_has_hr_timer! {
-    impl HasHrTimer<Self> for Watch {
-        mode: RelativeHardMode<Monotonic>, field: self.timer
+    impl HasHrTimer<Self> for Eye {
+        mode: RelativePinnedHardMode<Monotonic>, field: self.timer
     }
 }

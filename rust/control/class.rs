@@ -33,7 +33,9 @@ impl Attributes for Instance {
     }
 
     fn reason_show(this: ArcBorrow<'_, Self>, out: &mut Page<'_>) -> Result {
-        Ok(writeln!(out, "{}", this.row().reason)?)
+        let (reason, detail) = this.reason();
+        let gap = if detail.is_empty() { "" } else { " " };
+        Ok(writeln!(out, "{reason}{gap}{detail}")?)
     }
 
     fn stats_show(this: ArcBorrow<'_, Self>, out: &mut Page<'_>) -> Result {

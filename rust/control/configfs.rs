@@ -5,10 +5,15 @@
 use crate::{
     ffi::{
         attribute::Page,
-        configfs::Directory, //
+        configfs::{Attribute, Directory}, //
     },
+    image::report,
     instance::Instance,
-    portable::{name::Name, size::Size},
+    portable::{
+        name::Name,
+        restart::{number, Policy, DELAY_MAX},
+        size::Size, //
+    },
 };
 use kernel::{
     fmt::Write,
@@ -39,21 +44,40 @@ impl Directory for Instance {
         Instance::remove(&this);
     }
 
-    fn cpus_show(this: ArcBorrow<'_, Self>, out: &mut Page<'_>) -> Result {
-        Ok(writeln!(out, "{}", this.cpus())?)
+    fn show(this: ArcBorrow<'_, Self>, attribute: Attribute, out: &mut Page<'_>) -> Result {
+        let restart = this.restart();
+        match attribute {
+            Attribute::Cpus => writeln!(out, "{}", this.cpus())?,
+            Attribute::Memory => {
+                let memory = this.memory();
+                let state = if memory == 0 { "none" } else { "set-aside" };
+                writeln!(out, "{} {state}", Size(memory))?;
+            }
+            Attribute::RestartPolicy => writeln!(out, "{}", restart.policy)?,
+            Attribute::RestartDelayMs => writeln!(out, "{}", restart.delay_ms)?,
+            Attribute::RestartLimit => writeln!(out, "{}", restart.limit)?,
+        }
+        Ok(())
     }
 
-    fn cpus_store(this: ArcBorrow<'_, Self>, text: &[u8]) -> Result {
-        this.set_cpus(text)
-    }
-
-    fn memory_show(this: ArcBorrow<'_, Self>, out: &mut Page<'_>) -> Result {
-        let memory = this.memory();
-        let state = if memory == 0 { "none" } else { "set-aside" };
-        Ok(writeln!(out, "{} {state}", Size(memory))?)
-    }
-
-    fn memory_store(this: ArcBorrow<'_, Self>, text: &[u8]) -> Result {
-        this.set_memory(text)
+    fn store(this: ArcBorrow<'_, Self>, attribute: Attribute, text: &[u8]) -> Result {
+        let refused = |fault| report(this.name(), fault);
+        match attribute {
+            Attribute::Cpus => this.set_cpus(text)?,
+            Attribute::Memory => this.set_memory(text)?,
+            Attribute::RestartPolicy => {
+                let policy = Policy::parse(text).map_err(refused)?;
+                this.set_restart(|restart| restart.policy = policy);
+            }
+            Attribute::RestartDelayMs => {
+                let ms = number("restart_delay_ms", text, DELAY_MAX).map_err(refused)?;
+                this.set_restart(|restart| restart.delay_ms = ms);
+            }
+            Attribute::RestartLimit => {
+                let limit = number("restart_limit", text, u32::MAX).map_err(refused)?;
+                this.set_restart(|restart| restart.limit = limit);
+            }
+        }
+        Ok(())
     }
 }

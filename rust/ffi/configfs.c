@@ -35,37 +35,41 @@ static struct mk_item *to_mk_item(struct config_item *item)
 	return container_of(item, struct mk_item, item);
 }
 
-static ssize_t mk_cpus_show(struct config_item *item, char *page)
-{
-	return mk_ops->cpus_show(to_mk_item(item)->data, page);
-}
-
-static ssize_t mk_cpus_store(struct config_item *item, const char *page, size_t count)
+static ssize_t mk_store(struct config_item *item, enum mk_attribute attribute,
+			const char *page, size_t count)
 {
 	/* The file mode speaks of the opener; this, of the writer. */
 	if (!capable(CAP_SYS_BOOT))
 		return -EPERM;
-	return mk_ops->cpus_store(to_mk_item(item)->data, page, count);
+	return mk_ops->store(to_mk_item(item)->data, attribute, page, count);
 }
 
-static ssize_t mk_memory_show(struct config_item *item, char *page)
-{
-	return mk_ops->memory_show(to_mk_item(item)->data, page);
-}
+#define MK_ATTR(_name)									\
+static ssize_t mk_##_name##_show(struct config_item *item, char *page)			\
+{											\
+	return mk_ops->show(to_mk_item(item)->data, mk_attribute_##_name, page);	\
+}											\
+											\
+static ssize_t mk_##_name##_store(struct config_item *item, const char *page,		\
+				  size_t count)						\
+{											\
+	return mk_store(item, mk_attribute_##_name, page, count);			\
+}											\
+											\
+CONFIGFS_ATTR(mk_, _name)
 
-static ssize_t mk_memory_store(struct config_item *item, const char *page, size_t count)
-{
-	if (!capable(CAP_SYS_BOOT))
-		return -EPERM;
-	return mk_ops->memory_store(to_mk_item(item)->data, page, count);
-}
-
-CONFIGFS_ATTR(mk_, cpus);
-CONFIGFS_ATTR(mk_, memory);
+MK_ATTR(cpus);
+MK_ATTR(memory);
+MK_ATTR(restart_policy);
+MK_ATTR(restart_delay_ms);
+MK_ATTR(restart_limit);
 
 static struct configfs_attribute *mk_attrs[] = {
 	&mk_attr_cpus,
 	&mk_attr_memory,
+	&mk_attr_restart_policy,
+	&mk_attr_restart_delay_ms,
+	&mk_attr_restart_limit,
 	NULL,
 };
 

@@ -28,10 +28,38 @@ use kernel::{
 struct Ops {
     create: unsafe extern "C" fn(*const c_char, *mut *const c_void) -> c_int,
     release: unsafe extern "C" fn(*const c_void),
-    cpus_show: unsafe extern "C" fn(*const c_void, *mut c_char) -> isize,
-    cpus_store: unsafe extern "C" fn(*const c_void, *const c_char, usize) -> isize,
-    memory_show: unsafe extern "C" fn(*const c_void, *mut c_char) -> isize,
-    memory_store: unsafe extern "C" fn(*const c_void, *const c_char, usize) -> isize,
+    show: unsafe extern "C" fn(*const c_void, u32, *mut c_char) -> isize,
+    store: unsafe extern "C" fn(*const c_void, u32, *const c_char, usize) -> isize,
+}
+
+/// The files of a directory, `enum mk_attribute`.
+#[derive(Copy, Clone)]
+pub(crate) enum Attribute {
+    /// `cpus`.
+    Cpus,
+    /// `memory`.
+    Memory,
+    /// `restart_policy`.
+    RestartPolicy,
+    /// `restart_delay_ms`.
+    RestartDelayMs,
+    /// `restart_limit`.
+    RestartLimit,
+}
+
+impl Attribute {
+    const ALL: [Self; 5] = [
+        Self::Cpus,
+        Self::Memory,
+        Self::RestartPolicy,
+        Self::RestartDelayMs,
+        Self::RestartLimit,
+    ];
+
+    fn of(number: u32) -> Result<Self> {
+        let is_it = |attribute: &Self| *attribute as u32 == number;
+        Self::ALL.into_iter().find(is_it).ok_or(EINVAL)
+    }
 }
 
 /// `struct config_item`, of which only the address is of use here.
@@ -53,17 +81,11 @@ pub(crate) trait Directory: Send + Sync + Sized + 'static {
     /// The directory is gone.
     fn remove(this: Arc<Self>);
 
-    /// Reads `cpus`.
-    fn cpus_show(this: ArcBorrow<'_, Self>, out: &mut Page<'_>) -> Result;
+    /// Reads a file.
+    fn show(this: ArcBorrow<'_, Self>, attribute: Attribute, out: &mut Page<'_>) -> Result;
 
-    /// Obeys a write to `cpus` by somebody with CAP_SYS_BOOT.
-    fn cpus_store(this: ArcBorrow<'_, Self>, text: &[u8]) -> Result;
-
-    /// Reads `memory`.
-    fn memory_show(this: ArcBorrow<'_, Self>, out: &mut Page<'_>) -> Result;
-
-    /// Obeys a write to `memory` by somebody with CAP_SYS_BOOT.
-    fn memory_store(this: ArcBorrow<'_, Self>, text: &[u8]) -> Result;
+    /// Obeys a write to a file by somebody with CAP_SYS_BOOT.
+    fn store(this: ArcBorrow<'_, Self>, attribute: Attribute, text: &[u8]) -> Result;
 }
 
 /// The registered subsystem.
@@ -131,10 +153,8 @@ impl<T: Directory> Callbacks<T> {
     const OPS: Ops = Ops {
         create: Self::create,
         release: Self::release,
-        cpus_show: Self::cpus_show,
-        cpus_store: Self::cpus_store,
-        memory_show: Self::memory_show,
-        memory_store: Self::memory_store,
+        show: Self::show,
+        store: Self::store,
     };
 
     /// # Safety
@@ -161,36 +181,26 @@ impl<T: Directory> Callbacks<T> {
     /// # Safety
     ///
     /// See the impl block.
-    unsafe extern "C" fn cpus_show(data: *const c_void, page: *mut c_char) -> isize {
+    unsafe extern "C" fn show(data: *const c_void, attribute: u32, page: *mut c_char) -> isize {
+        let show = |this: ArcBorrow<'_, T>, out: &mut Page<'_>| {
+            T::show(this, Attribute::of(attribute)?, out)
+        };
         // SAFETY: See the impl block.
-        unsafe { attribute::show(data, page, T::cpus_show) }
+        unsafe { attribute::show(data, page, show) }
     }
 
     /// # Safety
     ///
     /// See the impl block.
-    unsafe extern "C" fn cpus_store(data: *const c_void, text: *const c_char, len: usize) -> isize {
-        // SAFETY: See the impl block.
-        unsafe { attribute::store(data, text, len, T::cpus_store) }
-    }
-
-    /// # Safety
-    ///
-    /// See the impl block.
-    unsafe extern "C" fn memory_show(data: *const c_void, page: *mut c_char) -> isize {
-        // SAFETY: See the impl block.
-        unsafe { attribute::show(data, page, T::memory_show) }
-    }
-
-    /// # Safety
-    ///
-    /// See the impl block.
-    unsafe extern "C" fn memory_store(
+    unsafe extern "C" fn store(
         data: *const c_void,
+        attribute: u32,
         text: *const c_char,
         len: usize,
     ) -> isize {
+        let store =
+            |this: ArcBorrow<'_, T>, text: &[u8]| T::store(this, Attribute::of(attribute)?, text);
         // SAFETY: See the impl block.
-        unsafe { attribute::store(data, text, len, T::memory_store) }
+        unsafe { attribute::store(data, text, len, store) }
     }
 }

@@ -16,16 +16,23 @@ struct mk_device;
 struct proc_dir_entry;
 struct seq_file;
 
+/* The files of a directory; mirrored by Attribute in configfs.rs. */
+enum mk_attribute {
+	mk_attribute_cpus,
+	mk_attribute_memory,
+	mk_attribute_restart_policy,
+	mk_attribute_restart_delay_ms,
+	mk_attribute_restart_limit,
+};
+
 /* What a directory of the configfs subsystem does; all may sleep. */
 struct mk_configfs_ops {
 	/* mkdir: on success *data is an Arc that the directory owns. */
 	int (*create)(const char *name, const void **data);
 	/* The directory is gone: gives its Arc back. */
 	void (*release)(const void *data);
-	ssize_t (*cpus_show)(const void *data, char *page);
-	ssize_t (*cpus_store)(const void *data, const char *text, size_t len);
-	ssize_t (*memory_show)(const void *data, char *page);
-	ssize_t (*memory_store)(const void *data, const char *text, size_t len);
+	ssize_t (*show)(const void *data, u32 attribute, char *page);
+	ssize_t (*store)(const void *data, u32 attribute, const char *text, size_t len);
 };
 
 /* What the attributes of a class device do; all may sleep. */

@@ -2,7 +2,9 @@
 
 //! Processor facts and the interrupt command register, from `rust/ffi/x86.c` and the series.
 
+use crate::portable::cpu_list::MAX_CPUS;
 use kernel::{
+    bindings,
     prelude::*,
     str::CStr, //
 };
@@ -126,5 +128,43 @@ impl BroadcastInhibit {
 impl Drop for BroadcastInhibit {
     fn drop(&mut self) {
         x86_cpus_lent_dec();
+    }
+}
+
+/// The `n`th CPU that the host uses now, counted around; 0 when none can be told.
+pub(crate) fn nth_online(n: u32) -> u32 {
+    let _no_hotplug = HotplugReadLock::new();
+    let online = || (0..MAX_CPUS as u32).filter(|&cpu| cpu_online(cpu));
+    let count = online().count();
+    let n = n.checked_rem(count as u32).unwrap_or(0);
+    online().nth(n as usize).unwrap_or(0)
+}
+
+/// Calls `f` on a CPU, in hard interrupt context; where that cannot be, here and now.
+pub(crate) fn run_on(cpu: u32, f: impl FnOnce() + Send) {
+    /// # Safety
+    ///
+    /// `f` points to an `Option<F>` that nobody else uses during the call.
+    unsafe extern "C" fn call<F: FnOnce()>(f: *mut c_void) {
+        // SAFETY: By the function's contract.
+        let f = unsafe { &mut *f.cast::<Option<F>>() };
+        if let Some(f) = f.take() {
+            f();
+        }
+    }
+
+    fn caller<F: FnOnce()>(_: &Option<F>) -> unsafe extern "C" fn(*mut c_void) {
+        call::<F>
+    }
+
+    let mut f = Some(f);
+    let call = caller(&f);
+    // SAFETY: It returns when `call` has, and passes it the option.
+    unsafe {
+        bindings::smp_call_function_single(cpu as c_int, Some(call), (&raw mut f).cast(), true);
+    }
+    // The CPU is not online any more.
+    if let Some(f) = f {
+        f();
     }
 }

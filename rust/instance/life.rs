@@ -4,29 +4,29 @@
 //! leaves: what runs has no `start`, and what is not loaded has nothing to run.
 
 use crate::{
-    cpu::{self, Lease},
+    alarm::Alarm,
+    cpu::Lease,
     ffi::{configfs::Dependency, x86},
     image::{report, Image, Size},
     memory::Memory,
     portable::{
+        cpu_list::CpuSet,
         firmware::{self, Machine},
         layout::Layout,
         name::Name,
-        range::Range, //
+        range::Range,
+        stats::Stats, //
     },
     trampoline::{Target, Trampoline},
     watch::{self, Event, Watch}, //
 };
-use kernel::{
-    prelude::*,
-    sync::Arc, //
-};
+use kernel::prelude::*;
 
 /// The present phase.
 pub(super) enum Phase {
     /// No image; perhaps memory.
     Empty(Option<Memory>),
-    /// An image, all CPUs claimed and parked or in the host's idle loop. Loaded, or stopped.
+    /// An image, all CPUs claimed and parked or in the host's idle loop. Loaded, or dead.
     Ready(Ready),
     /// CPUs run foreign code.
     Running(Running),
@@ -42,14 +42,26 @@ pub(super) struct Ready {
     pub(super) boot_cpu: u32,
     pub(super) lease: Lease,
     pub(super) memory: Memory,
+    /// Set when it starts again by itself.
+    pub(super) alarm: Option<Alarm>,
     /// Keeps the configuration directory in place.
     pub(super) _hold: Dependency,
 }
 
+/// What became of a burial.
+pub(super) enum Buried {
+    /// All CPUs are parked.
+    Ready(Ready),
+    /// The last CPUs of a quarantine are parked; others were given back before.
+    Free(Memory),
+    /// These CPUs gave no proof.
+    Unproven(Running, CpuSet),
+}
+
 /// A started instance.
 pub(super) struct Running {
-    /// First: the timer looks at the memory.
-    watch: Option<watch::Handle>,
+    /// First: its timers look at the memory.
+    watch: Option<watch::Running>,
     ready: Ready,
 }
 
@@ -84,21 +96,24 @@ fn fit(name: &Name, size: &Size, memory: &Memory) -> Result<Layout> {
 }
 
 impl Ready {
-    /// Writes the image to the instance's memory and starts its boot CPU there.
+    /// Writes the image to the instance's memory and starts its boot CPU there; `turn` chooses the
+    /// CPUs that watch.
     ///
     /// # Errors
     ///
-    /// The phase that it ends in, and EBUSY when a CPU has come online, E2BIG when the image does
-    /// not fit, ETIMEDOUT when the CPU never reached the trampoline.
+    /// What is left to bury, or `Ok` as it was, and EBUSY when a CPU has come online, E2BIG when the
+    /// image does not fit, ETIMEDOUT when the CPU never reached the trampoline.
     pub(super) fn start(
         mut self,
         name: &Name,
         trampoline: &Trampoline,
-        watch: impl FnOnce(&Self, &Layout) -> Result<Arc<Watch>>,
-    ) -> Result<Running, (Phase, Error)> {
+        turn: u32,
+        watch: impl FnOnce(&Self, &Layout) -> Result<Watch>,
+    ) -> Result<Running, (Result<Self, Running>, Error)> {
+        self.alarm = None;
         let (target, layout) = match self.place(name) {
             Ok(placed) => placed,
-            Err(e) => return Err((Phase::Ready(self), e)),
+            Err(e) => return Err((Ok(self), e)),
         };
         let boot = self
             .lease
@@ -107,24 +122,18 @@ impl Ready {
             .find(|c| c.cpu() == self.boot_cpu)
             .map(|c| c.apic());
         let (Some(boot), Ok(watch)) = (boot, watch(&self, &layout)) else {
-            return Err((Phase::Ready(self), ENOMEM));
+            return Err((Ok(self), ENOMEM));
         };
-        self.lease.mark_running(cpu::Running::Yes);
-        let watch = watch::start(watch);
+        self.lease.mark_running();
         let running = Running {
-            watch: Some(watch),
+            watch: Some(watch.start(turn)),
             ready: self,
         };
         let Err(e) = trampoline.launch(boot, target) else {
             return Ok(running);
         };
         pr_err!("{name}: the boot CPU did not reach the trampoline within a second\n");
-        Err((
-            running
-                .bury(name, trampoline)
-                .map_or_else(Phase::Quarantined, Phase::Ready),
-            e,
-        ))
+        Err((Err(running), e))
     }
 
     /// Fills the instance's memory for a start.
@@ -206,32 +215,43 @@ impl Running {
     }
 
     /// Stops every CPU and proves it: INIT to all twice, since a CPU that still runs may wake a
-    /// sibling after the first, then each into the parking loop, which answers.
-    ///
-    /// # Errors
-    ///
-    /// The instance for quarantine, when a CPU gives no proof.
-    pub(super) fn bury(mut self, name: &Name, trampoline: &Trampoline) -> Result<Ready, Self> {
+    /// sibling after the first, then each into the parking loop, which answers. CPUs that did are
+    /// given back when others did not.
+    pub(super) fn bury(
+        mut self,
+        name: &Name,
+        trampoline: &Trampoline,
+        stats: &mut Stats,
+    ) -> Buried {
         self.watch = None;
+        let lease = &mut self.ready.lease;
         for _ in 0..2 {
-            for claim in self.ready.lease.claims() {
+            for claim in lease.claims() {
                 claim.apic().send_init();
+                stats.inits.count();
             }
         }
-        let mut proven = true;
-        for claim in self.ready.lease.claims() {
-            if trampoline.park(claim.apic()).is_err() {
+        let unproven = lease.park(|claim| {
+            let parked = trampoline.park(claim.apic());
+            if parked.is_ok() {
+                stats.proofs.count();
+            } else {
+                stats.missing_proofs.count();
                 pr_err!(
                     "{name}: CPU {} gives no proof that it stopped\n",
                     claim.cpu()
                 );
-                proven = false;
             }
+            parked
+        });
+        if !unproven.is_empty() {
+            lease.keep(&unproven);
+            return Buried::Unproven(self, unproven);
         }
-        if !proven {
-            return Err(self);
+        if lease.is_whole() {
+            Buried::Ready(self.ready)
+        } else {
+            Buried::Free(self.ready.memory)
         }
-        self.ready.lease.mark_running(cpu::Running::No);
-        Ok(self.ready)
     }
 }

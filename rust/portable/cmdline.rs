@@ -33,7 +33,7 @@ const BLACKLIST: &str = "module_blacklist";
 const BLACKLISTED: &str = "kvm_intel,kvm_amd";
 
 /// Parameters without a variable part; Documentation/boot-contract.rst has the reasons.
-const FIXED: [(&str, &str); 8] = [
+const FIXED: [(&str, &str); 11] = [
     ("panic", "-1"),
     ("pci", "off"),
     ("no_ipi_broadcast", "1"),
@@ -42,6 +42,9 @@ const FIXED: [(&str, &str); 8] = [
     ("tsc", "reliable"),
     ("cpu_init_udelay", "0"),
     ("swiotlb", "noforce"),
+    ("softlockup_panic", "1"),
+    ("nmi_watchdog", "panic"),
+    ("sysctl.kernel.panic_on_rcu_stall", "1"),
 ];
 
 /// Writes the user's command line with ours to `out`, NUL-terminated, and returns its length

@@ -21,16 +21,18 @@ macro_rules! words {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl core::fmt::Display for $name {
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
                 f.pad(self.as_str())
             }
         }
     };
 }
 
+pub(crate) use words;
+
 words! {
-    /// State of an instance.
+    /// State of an instance. Where it is dead, its CPUs are parked and it can be started again.
     State {
         /// No image.
         Empty = "empty",
@@ -40,8 +42,16 @@ words! {
         Starting = "starting",
         /// CPUs run its kernel.
         Running = "running",
-        /// Its CPUs are parked; it can be started again.
-        Stopped = "stopped",
+        /// Dead: it switched its machine off.
+        Halted = "halted",
+        /// Dead: it asked for a reset.
+        Rebooting = "rebooting",
+        /// Dead: it panicked.
+        Panicked = "panicked",
+        /// Dead: its own watchdogs found that it hangs, and it panicked.
+        Hung = "hung",
+        /// Dead: the host ended it.
+        Killed = "killed",
         /// A CPU did not prove that it stopped.
         Quarantined = "quarantined",
     }
@@ -52,18 +62,38 @@ words! {
     Reason {
         /// Nothing to tell.
         None = "-",
+        /// The spawn switched its machine off.
+        Poweroff = "poweroff",
+        /// The spawn reset its machine, and its log has no panic.
+        Reboot = "reboot",
+        /// The spawn reset its machine, and left no log that could be read.
+        Reset = "reset",
+        /// The last that its log has is a panic.
+        Panic = "panic",
+        /// The same, by a watchdog of its own.
+        Lockup = "lockup",
         /// `kill` was written to `state`.
         Killed = "killed",
         /// `stop` or `restart` was written to `state`.
         Stopped = "stopped",
-        /// The spawn reset its machine: a reboot, or a panic.
-        Reset = "reset",
-        /// The spawn switched its machine off.
-        Poweroff = "poweroff",
         /// It did not get as far as its kernel.
         StartFailed = "start-failed",
         /// The host went down.
         HostDown = "host-down",
+    }
+}
+
+impl Reason {
+    /// The state of an instance that ended for this reason.
+    pub fn ends_in(self) -> State {
+        match self {
+            Self::None => State::Loaded,
+            Self::Poweroff => State::Halted,
+            Self::Reboot | Self::Reset => State::Rebooting,
+            Self::Panic => State::Panicked,
+            Self::Lockup => State::Hung,
+            Self::Killed | Self::Stopped | Self::StartFailed | Self::HostDown => State::Killed,
+        }
     }
 }
 

@@ -339,7 +339,7 @@ def case_one_shot():
     good(["load", "start"], MK, *MAKE, "kernel")
     good(["write web/cpus=4-5", "load", "start"], MK, "--mk-cpus=4-5", "kernel")
     good(["write web/memory=1G", "load", "start"], MK, "--mk-memory=1G", "kernel")
-    good(["load", "start"], MK, "kernel", instances={"web": ("2", "1G set-aside", "stopped")})
+    good(["load", "start"], MK, "kernel", instances={"web": ("2", "1G set-aside", "panicked")})
 
 
 def case_one_shot_undone():
@@ -389,7 +389,7 @@ def case_running_instance():
         there = {"web": ("2-3", "512M set-aside", state)}
         fails(f"Instance web is {state}. Stop it first (echo kill > {DEVICES}/web/state)", MK, "kernel", instances=there)
         good(["load"], MK, "-l", "kernel", instances=there)
-    for state in ("empty", "loaded", "stopped", "quarantined"):
+    for state in ("empty", "loaded", "killed", "quarantined"):
         good(["load", "start"], MK, "kernel", instances={"web": ("2-3", "512M set-aside", state)})
 
 
@@ -450,7 +450,7 @@ def case_explains_online():
         want("echo kill" not in result.err, result.err)
     # Without one there is still the state; one that is not in the way is not blamed.
     for command, call, deed in (("-l", "kexec_load", "load"), ("-u", "kexec_load", "unload"), ("-e", "reboot", "start")):
-        for state in ("running", "starting", "quarantined", "empty", "loaded", "stopped"):
+        for state in ("running", "starting", "quarantined", "empty", "loaded", "panicked"):
             arguments = [MK, command] + (["kernel"] if command == "-l" else [])
             there = {"web": ("2-3", "1G set-aside", state)}
             result = fails("dmesg", *arguments, errors=f"{call}={errno.EBUSY}", after=[deed], instances=there)

@@ -44,7 +44,7 @@ TEST_F(life, poll_wakes_on_each_change)
 	EXPECT_EQ(0, poll(&watched, 1, 100));
 	ASSERT_EQ(0, order(NAME, "kill"));
 	EXPECT_EQ(1, poll(&watched, 1, 1000));
-	EXPECT_STREQ("stopped\n", reread(watched.fd));
+	EXPECT_STREQ("killed\n", reread(watched.fd));
 	ASSERT_EQ(0, unload(2));
 	EXPECT_EQ(1, poll(&watched, 1, 1000));
 	EXPECT_STREQ("empty\n", reread(watched.fd));
@@ -130,7 +130,7 @@ TEST_F(life, uevents)
 	EXPECT_STREQ("change " NAME " starting", next_uevent(fd));
 	EXPECT_STREQ("change " NAME " running", next_uevent(fd));
 	ASSERT_EQ(0, order(NAME, "kill"));
-	EXPECT_STREQ("change " NAME " stopped", next_uevent(fd));
+	EXPECT_STREQ("change " NAME " killed", next_uevent(fd));
 	ASSERT_EQ(0, unload(2));
 	EXPECT_STREQ("change " NAME " empty", next_uevent(fd));
 	/* One that somebody asks for is no change of state. */

@@ -65,7 +65,7 @@ TEST_F(life, in_use)
 /* What is loaded or runs cannot be reconfigured. */
 TEST_F(life, configuration_is_fixed)
 {
-	static const char *const states[] = { "loaded", "running", "stopped" };
+	static const char *const states[] = { "loaded", "running", "killed" };
 	size_t i;
 
 	ASSERT_EQ(0, load(&self->image));

@@ -18,7 +18,7 @@ boots() {
 	[ "$memory" -le $((512 << 10)) ] && [ "$memory" -ge $((400 << 10)) ] || fail "it has $memory kB of 512 MiB"
 	ticks 30 it
 	order it kill
-	equal state "$(state it)" stopped
+	equal state "$(state it)" killed
 	destroy it
 	for cpu in $(cpus_of "$cpus"); do
 		cpu_online "$cpu" || fail "CPU $cpu is offline"

@@ -32,8 +32,10 @@ test_start_and_kill() {
 	ticks 30 web
 	[ "$(cut -d. -f1 /proc/uptime)" -gt "$uptime" ] || fail "the host's clock stands still"
 	order web kill
-	equal state "$(state web)" stopped
+	equal state "$(state web)" killed
 	equal reason "$(reason web)" killed
+	# Two rounds to each CPU, and a proof from each.
+	equal 'inits, proofs, missing proofs' "$(sed -nE 's/^(inits|proofs|missing_proofs) //p' "$CLASS/web/stats" | xargs)" '4 2 0'
 	mark
 	sleep 2
 	equal 'what it says when it is dead' "$(spoken)" ''
@@ -47,7 +49,7 @@ test_restart_stop_start() {
 	equal state "$(state web)" running
 	hears 60 '^web: CPUs: 2$'
 	order web stop
-	equal state "$(state web)" stopped
+	equal state "$(state web)" killed
 	equal reason "$(reason web)" stopped
 	mark
 	order web start

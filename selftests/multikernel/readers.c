@@ -21,7 +21,7 @@ static int among(const char *word, const char *const *words)
 	return 0;
 }
 
-static const char *const states[] = { "empty", "loaded", "starting", "running", "stopped", NULL };
+static const char *const states[] = { "empty", "loaded", "starting", "running", "killed", NULL };
 static const char *const reasons[] = { "-", "killed", "stopped", NULL };
 
 /* What is wrong with a line of the overview, or NULL. */
@@ -54,8 +54,8 @@ static const char *flaw_in(const char *line, long *last_id)
 		return "CPUs in this state";
 	if (!strcmp(state, "running") && (starts < 1 || strcmp(reason, "-")))
 		return "starts or reason in this state";
-	if (!strcmp(state, "stopped") && !strcmp(reason, "-"))
-		return "no reason to be stopped";
+	if (!strcmp(state, "killed") && !strcmp(reason, "-"))
+		return "no reason to be killed";
 	return NULL;
 }
 

@@ -27,7 +27,7 @@ TEST_F(life, unload)
 	tells_once(_metadata, self->log, "it runs");
 	EXPECT_STREQ("running", state_of(NAME));
 	ASSERT_EQ(0, order(NAME, "kill"));
-	EXPECT_STREQ("stopped", state_of(NAME));
+	EXPECT_STREQ("killed", state_of(NAME));
 	/* By any of its CPUs. */
 	EXPECT_EQ(0, unload(3));
 	EXPECT_STREQ("empty", state_of(NAME));

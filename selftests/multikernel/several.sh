@@ -12,7 +12,7 @@ test_one_of_two_reboots() {
 	hears 90 '^a: CPUs: 2$' "$TTY1"
 	hears 90 '^b: CPUs: 2$' "$TTY2"
 	ticks 30 a "$TTY1"
-	reaches b stopped 60
+	reaches b rebooting 60
 	equal reason "$(reason b)" reset
 	last=$(uptime_of a "$TTY1")
 	ticks 30 a "$TTY1"
@@ -29,7 +29,7 @@ test_three_kernels() {
 	ticks 90 b "$TTY2"
 	ticks 90 c "$TTY3"
 	order b kill
-	equal states "$(column a STATE) $(column b STATE) $(column c STATE)" 'running stopped running'
+	equal states "$(column a STATE) $(column b STATE) $(column c STATE)" 'running killed running'
 	ticks 30 a "$TTY1"
 	ticks 30 c "$TTY3"
 	# Its next life may be another one.

@@ -70,7 +70,7 @@ TEST(no_load_any_more)
 	EXPECT_STREQ("running", state_of(NAME));
 	EXPECT_STREQ("A-selftest", column(NAME, "KERNEL"));
 	EXPECT_EQ(0, order(NAME, "kill"));
-	EXPECT_STREQ("stopped", state_of(NAME));
+	EXPECT_STREQ("killed", state_of(NAME));
 }
 
 TEST_HARNESS_MAIN

@@ -15,7 +15,8 @@ const OURS: Params = Params {
 };
 const FIXED: &str =
     "panic=-1 pci=off no_ipi_broadcast=1 dis_ucode_ldr apic_extnmi=none tsc=reliable \
-    cpu_init_udelay=0 swiotlb=noforce reboot=acpi tsc_early_khz=2100000 disable_cpu_apicid=254";
+    cpu_init_udelay=0 swiotlb=noforce softlockup_panic=1 nmi_watchdog=panic \
+    sysctl.kernel.panic_on_rcu_stall=1 reboot=acpi tsc_early_khz=2100000 disable_cpu_apicid=254";
 
 fn composed(user: &[u8]) -> Vec<u8> {
     properties::check(user, &OURS, 2047, 2048);

@@ -53,25 +53,36 @@ fn words_stay_what_they_are() {
         State::Loaded,
         State::Starting,
         State::Running,
-        State::Stopped,
+        State::Halted,
+        State::Rebooting,
+        State::Panicked,
+        State::Hung,
+        State::Killed,
         State::Quarantined,
     ];
     assert_eq!(
         states.map(|s| s.as_str()).join(" "),
-        "empty loaded starting running stopped quarantined"
+        "empty loaded starting running halted rebooting panicked hung killed quarantined"
     );
     let reasons = [
         None,
+        Poweroff,
+        Reboot,
+        Reset,
+        Panic,
+        Lockup,
         Killed,
         Stopped,
-        Reset,
-        Poweroff,
         StartFailed,
         HostDown,
     ];
     assert_eq!(
         reasons.map(|r| r.as_str()).join(" "),
-        "- killed stopped reset poweroff start-failed host-down"
+        "- poweroff reboot reset panic lockup killed stopped start-failed host-down"
+    );
+    assert_eq!(
+        reasons.map(|r| r.ends_in().as_str()).join(" "),
+        "loaded halted rebooting rebooting panicked hung killed killed killed killed"
     );
 }
 

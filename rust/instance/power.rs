@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Starts, ends, and what follows them: by hand, by the watch, by the restart policy.
+
+use super::{
+    life::{Buried, Phase, Ready, Running},
+    Instance,
+    Life, //
+};
+use crate::{
+    alarm::Alarm,
+    portable::{
+        layout::Layout,
+        line::Line,
+        restart::{self, Verdict},
+        stats::Stats,
+        table::{Reason, Release, State}, //
+    },
+    watch::{Event, Registers, Watch}, //
+};
+use core::fmt::Write;
+use kernel::{
+    impl_has_work,
+    prelude::*,
+    sync::{atomic::ordering::Acquire, Arc},
+    time::{Delta, Instant},
+    workqueue::WorkItem, //
+};
+
+impl Instance {
+    /// Obeys what is written to `state`: start, stop, kill, restart.
+    ///
+    /// # Errors
+    ///
+    /// EINVAL for another word; start: ENODATA without an image, EBUSY when it runs already;
+    /// stop, kill and restart: ESRCH when it does not run, and is not about to start again by
+    /// itself; EIO when CPUs end in quarantine.
+    pub(crate) fn command(self: &Arc<Self>, text: &[u8]) -> Result {
+        let mut life = self.life.lock();
+        match text.trim_ascii() {
+            b"start" => self.start_by_hand(&mut life),
+            // No agent to ask yet: the ladder begins with INIT.
+            b"stop" => self.end(&mut life, Reason::Stopped),
+            b"kill" => self.end(&mut life, Reason::Killed),
+            b"restart" => {
+                self.end(&mut life, Reason::Stopped)?;
+                self.start_by_hand(&mut life)
+            }
+            _ => {
+                pr_err!("{}: state: write start, stop, kill or restart\n", self.name);
+                Err(EINVAL)
+            }
+        }
+    }
+
+    fn start_by_hand(self: &Arc<Self>, life: &mut Life) -> Result {
+        life.row = 0;
+        self.start(life)
+    }
+
+    fn start(self: &Arc<Self>, life: &mut Life) -> Result {
+        // ORDERING: Under the lock that `host_down` takes after the store: it sees what starts.
+        if self.host.down.load(Acquire) != 0 {
+            pr_err!("{}: start: the host goes down\n", self.name);
+            return Err(EBUSY);
+        }
+        let ready = match core::mem::replace(&mut life.phase, Phase::Moving) {
+            Phase::Ready(ready) => ready,
+            phase => {
+                let (why, e) = match phase {
+                    Phase::Empty(_) => ("no image; load one with kexec first", ENODATA),
+                    Phase::Running(_) => ("it runs already; stop it first", EBUSY),
+                    _ => ("quarantined; write kill to try again", EBUSY),
+                };
+                life.phase = phase;
+                pr_err!("{}: start: {why}\n", self.name);
+                return Err(e);
+            }
+        };
+        let before = {
+            let view = self.view.lock();
+            (view.state, view.reason, view.detail)
+        };
+        self.enter(State::Starting, Reason::None);
+        let watch = |ready: &Ready, layout: &Layout| {
+            let mut cpus = KVec::with_capacity(ready.lease.claims().len(), GFP_KERNEL)?;
+            for claim in ready.lease.claims() {
+                cpus.push(claim.apic(), GFP_KERNEL)?;
+            }
+            let registers = Registers {
+                mailbox: ready.memory.register(layout.mailbox)?,
+                reset: ready.memory.register(layout.reset_reg)?,
+                sleep: ready.memory.register(layout.sleep_reg)?,
+            };
+            Watch::new(registers, cpus, self.clone())
+        };
+        match ready.start(&self.name, &self.host.trampoline, self.id, watch) {
+            Ok(running) => {
+                life.phase = Phase::Running(running);
+                life.started = Instant::now();
+                self.enter_with(State::Running, Reason::None, |view| {
+                    view.stats.starts.count()
+                });
+                Ok(())
+            }
+            Err((Ok(ready), e)) => {
+                life.phase = Phase::Ready(ready);
+                let (state, reason, detail) = before;
+                self.enter_with(state, reason, |view| view.detail = detail);
+                Err(e)
+            }
+            Err((Err(running), e)) => {
+                // A failure is the quarantine, which is logged.
+                let _ = self.bury(life, running, Reason::StartFailed);
+                Err(e)
+            }
+        }
+    }
+
+    fn enter_dead(&self, reason: Reason, detail: Line, ladder: &Stats) {
+        self.enter_with(reason.ends_in(), reason, |view| {
+            let stats = &mut view.stats;
+            view.detail = detail;
+            stats.add(ladder);
+            stats.stops.count();
+            match reason {
+                Reason::Poweroff => stats.poweroffs.count(),
+                Reason::Reboot | Reason::Reset => stats.reboots.count(),
+                Reason::Panic => stats.panics.count(),
+                Reason::Lockup => stats.lockups.count(),
+                Reason::StartFailed => stats.failed_starts.count(),
+                Reason::None | Reason::Killed | Reason::Stopped | Reason::HostDown => {
+                    stats.kills.count();
+                }
+            }
+        });
+    }
+
+    /// Ends what runs, is quarantined, or is about to start again by itself.
+    fn end(&self, life: &mut Life, reason: Reason) -> Result {
+        match core::mem::replace(&mut life.phase, Phase::Moving) {
+            Phase::Running(running) | Phase::Quarantined(running) => {
+                self.bury(life, running, reason)
+            }
+            Phase::Ready(mut ready) if ready.alarm.is_some() => {
+                ready.alarm = None;
+                life.phase = Phase::Ready(ready);
+                self.enter(State::Killed, reason);
+                Ok(())
+            }
+            phase => {
+                life.phase = phase;
+                pr_err!("{}: it does not run\n", self.name);
+                Err(ESRCH)
+            }
+        }
+    }
+
+    fn bury(&self, life: &mut Life, running: Running, reason: Reason) -> Result {
+        let mut ladder = Stats::default();
+        match running.bury(&self.name, &self.host.trampoline, &mut ladder) {
+            Buried::Ready(ready) => {
+                life.phase = Phase::Ready(ready);
+                self.enter_dead(reason, Line::default(), &ladder);
+                Ok(())
+            }
+            Buried::Free(memory) => {
+                life.phase = Phase::Empty(Some(memory));
+                self.enter_with(State::Empty, reason, |view| {
+                    view.release = Release::default();
+                    view.stats.add(&ladder);
+                });
+                Ok(())
+            }
+            Buried::Unproven(running, cpus) => {
+                life.phase = Phase::Quarantined(running);
+                ladder.quarantines.count();
+                self.enter_with(State::Quarantined, reason, |view| {
+                    // It takes whatever is written.
+                    let _ = write!(view.detail, "no proof that it stopped from CPU {cpus}");
+                    view.stats.add(&ladder);
+                });
+                Err(EIO)
+            }
+        }
+    }
+
+    /// Lets it start again by itself, if that is how it is restarted.
+    fn start_again(self: &Arc<Self>, life: &mut Life, reason: Reason) {
+        let Phase::Ready(ready) = &mut life.phase else {
+            return;
+        };
+        let name = &self.name;
+        if life.started.elapsed() >= Delta::from_millis(restart::STEADY) {
+            life.row = 0;
+        }
+        match self.restart().after(reason, life.row) {
+            Verdict::Stay => {}
+            Verdict::GiveUp => {
+                pr_err!(
+                    "{name}: started {} times in a row: it stays dead\n",
+                    life.row
+                );
+                self.view.lock().stats.give_ups.count();
+            }
+            Verdict::In(ms) => match Alarm::set(self.clone(), ms) {
+                Ok(alarm) => {
+                    life.row = life.row.saturating_add(1);
+                    ready.alarm = Some(alarm);
+                    pr_info!("{name}: starts again in {ms} ms\n");
+                }
+                Err(e) => pr_err!("{name}: it stays dead, there is no alarm for it: {e:?}\n"),
+            },
+        }
+    }
+
+    /// The watch has stopped the CPUs, or the time for another start has come; called in hard
+    /// interrupt context.
+    pub(crate) fn wake(self: &Arc<Self>) {
+        // Queued already is as good.
+        let _ = self.host.queue.queue().enqueue(self.clone());
+    }
+
+    /// The host goes down: stops the spawn, if one runs.
+    pub(crate) fn host_down(&self) {
+        let mut life = self.life.lock();
+        let quiet = match &life.phase {
+            Phase::Running(_) | Phase::Quarantined(_) => false,
+            Phase::Ready(ready) => ready.alarm.is_none(),
+            Phase::Empty(_) | Phase::Moving => true,
+        };
+        if !quiet {
+            // A failure is the quarantine, which is logged; the host goes down all the same.
+            let _ = self.end(&mut life, Reason::HostDown);
+        }
+    }
+}
+
+impl_has_work! {
+    impl HasWork<Self> for Instance { self.work }
+}
+
+impl WorkItem for Instance {
+    type Pointer = Arc<Self>;
+
+    fn run(this: Arc<Self>) {
+        let mut life = this.life.lock();
+        // It may have been stopped, and even started again, in between.
+        let reason = match &life.phase {
+            Phase::Running(running) => match running.event() {
+                None => return,
+                Some(Event::Reset) => Reason::Reset,
+                Some(Event::Poweroff) => Reason::Poweroff,
+            },
+            Phase::Ready(ready) if ready.alarm.as_ref().is_some_and(Alarm::rang) => {
+                this.view.lock().stats.restarts.count();
+                match this.start(&mut life) {
+                    Ok(()) => return,
+                    Err(_) => Reason::StartFailed,
+                }
+            }
+            _ => return,
+        };
+        // A failure is the quarantine, which is logged.
+        if reason != Reason::StartFailed && this.end(&mut life, reason).is_err() {
+            return;
+        }
+        this.start_again(&mut life, reason);
+    }
+}
