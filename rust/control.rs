@@ -4,6 +4,7 @@
 
 mod class;
 mod configfs;
+mod files;
 mod kexec;
 mod proc;
 

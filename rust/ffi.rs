@@ -5,6 +5,7 @@
 pub(crate) mod attribute;
 pub(crate) mod class;
 pub(crate) mod configfs;
+pub(crate) mod file;
 pub(crate) mod hooks;
 pub(crate) mod pages;
 pub(crate) mod proc;

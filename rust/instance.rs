@@ -9,6 +9,7 @@ pub(crate) mod registry;
 use crate::{
     apic::ApicId,
     cpu::Lease,
+    evidence::Evidence,
     ffi::{class, configfs::Dependency, pages, work::OwnedQueue, x86},
     image::{report, Image, Size},
     memory::Memory,
@@ -80,6 +81,8 @@ pub(crate) struct Instance {
     #[pin]
     pub(crate) device: class::Slot,
     #[pin]
+    pub(crate) evidence: Evidence,
+    #[pin]
     work: Work<Self>,
 }
 
@@ -130,6 +133,7 @@ impl Instance {
                     stats: Stats::default(),
                 }),
                 device <- class::Slot::new(),
+                evidence <- Evidence::new(),
                 work <- new_work!("Instance::work"),
             }),
             GFP_KERNEL,
@@ -171,6 +175,16 @@ impl Instance {
     pub(crate) fn reason(&self) -> (Reason, Line) {
         let view = self.view.lock();
         (view.reason, view.detail)
+    }
+
+    /// Calls `f` with its memory, which keeps what it has meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// ENODEV when it has none.
+    pub(crate) fn with_memory<R>(&self, f: impl FnOnce(&Memory) -> Result<R>) -> Result<R> {
+        let life = self.life.lock();
+        life.phase.memory().ok_or(ENODEV).and_then(f)
     }
 
     /// The counters.

@@ -4,11 +4,18 @@
 
 use crate::{
     ffi::pages::{self, Pages, Register, Resource},
-    portable::{layout, name::Name, pieces, range::Range}, //
+    portable::{
+        layout,
+        name::Name,
+        pieces,
+        range::Range,
+        vmcore::{note, Physical}, //
+    },
 };
 use kernel::{
     prelude::*,
-    str::CString, //
+    str::CString,
+    sync::atomic::{ordering::Relaxed, Atomic}, //
 };
 
 /// Sizes are multiples of this, one 2 MiB page of the spawn's first page table.
@@ -23,6 +30,13 @@ const HOST_RESERVE: u64 = 64 << 20;
 /// decompressor's switch to five-level paging (seen with 6.1 to 7.3), and room to grow.
 const LOW_CHUNK_PAGES: u32 = 16;
 
+/// Bytes looked through before others get their turn.
+const STRIDE: usize = 1 << 20;
+const PAGE: usize = kernel::page::PAGE_SIZE;
+
+/// Lives that some memory has had.
+static LIVES: Atomic<u64> = Atomic::new(0);
+
 /// Everything that an instance may touch. Dropping it zeroes it and gives it back.
 pub(crate) struct Memory {
     /// Names in /proc/iomem; first, so that they go before the pages do.
@@ -33,6 +47,10 @@ pub(crate) struct Memory {
     /// The pieces, sorted, neighbours merged: what the spawn is told.
     ranges: KVec<Range>,
     size: u64,
+    /// Which life's bytes these are: another number for each start, and each memory.
+    life: u64,
+    /// Whether a spawn has had it.
+    used: bool,
 }
 
 impl Memory {
@@ -85,6 +103,8 @@ impl Memory {
             pieces,
             ranges,
             size,
+            life: LIVES.fetch_add(1, Relaxed),
+            used: false,
         })
     }
 
@@ -155,6 +175,53 @@ impl Memory {
         }
     }
 
+    /// Which life's bytes these are.
+    pub(crate) fn life(&self) -> u64 {
+        self.life
+    }
+
+    /// Prepares another life. The bytes of the last one stay, but nothing in them is taken for
+    /// the new kernel's: its note would be found there.
+    pub(crate) fn begin_life(&mut self) {
+        self.life = LIVES.fetch_add(1, Relaxed);
+        if !core::mem::replace(&mut self.used, true) {
+            return;
+        }
+        for pages in self.pieces.iter_mut() {
+            for bytes in pages.bytes_mut().chunks_mut(STRIDE) {
+                note::wipe(bytes);
+                pages::cond_resched();
+            }
+        }
+    }
+
+    /// The ranges that a spawn may take for RAM, by ascending address.
+    pub(crate) fn ram(&self) -> impl Iterator<Item = Range> + '_ {
+        Iterator::chain(
+            core::iter::once(self.low_chunk.range()),
+            self.ranges.iter().copied(),
+        )
+    }
+
+    /// Finds the first page that begins as a note does, and for which `is_it`.
+    pub(crate) fn find_note(&self, mut is_it: impl FnMut(u64) -> bool) -> Option<u64> {
+        for piece in self.pieces.iter() {
+            let Range { start, size } = piece.range();
+            for (i, at) in (start..start.saturating_add(size))
+                .step_by(PAGE)
+                .enumerate()
+            {
+                if i % (STRIDE / PAGE) == 0 {
+                    pages::cond_resched();
+                }
+                if note::begins(piece, at) && is_it(at) {
+                    return Some(at);
+                }
+            }
+        }
+        None
+    }
+
     /// A register of the spawn at the physical address `at`.
     ///
     /// # Errors
@@ -165,6 +232,29 @@ impl Memory {
             .iter()
             .find_map(|piece| Register::new(piece, at))
             .ok_or(EFAULT)
+    }
+}
+
+impl Physical for Pages {
+    fn read(&self, at: u64, to: &mut [u8]) -> bool {
+        Pages::read(self, at, to) == to.len()
+    }
+}
+
+impl Physical for Memory {
+    fn read(&self, at: u64, to: &mut [u8]) -> bool {
+        let mut at = at;
+        let mut rest = to;
+        while !rest.is_empty() {
+            // One read reaches the end of a piece, the next one its neighbour.
+            let all = Iterator::chain(core::iter::once(&self.low_chunk), self.pieces.iter());
+            let Some(len) = all.map(|p| Pages::read(p, at, rest)).find(|&len| len > 0) else {
+                return false;
+            };
+            at = at.saturating_add(len as u64);
+            rest = rest.get_mut(len..).unwrap_or(&mut []);
+        }
+        true
     }
 }
 

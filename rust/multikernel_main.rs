@@ -2,7 +2,8 @@
 
 //! multikernel: further Linux kernels beside this one, on CPUs and memory that it lends.
 //!
-//! Arrows run one way: `control` -> `instance` -> `cpu`, `memory`, `image`, `trampoline`, `watch`
+//! Arrows run one way: `control` -> `instance` -> `cpu`, `memory`, `image`, `evidence`,
+//! `trampoline`, `watch`
 //! -> `portable` and `ffi`. See Documentation/design.rst.
 #![crate_name = "multikernel"]
 
@@ -10,6 +11,7 @@ mod alarm;
 mod apic;
 mod control;
 mod cpu;
+mod evidence;
 mod ffi;
 mod image;
 mod instance;

@@ -24,6 +24,7 @@ pub(crate) mod segments;
 pub(crate) mod size;
 pub(crate) mod stats;
 pub(crate) mod table;
+pub(crate) mod vmcore;
 
 /// The kernel prints through a trait of its own; the crate knows that of `core` only.
 macro_rules! kernel_display {

@@ -2,6 +2,7 @@
 
 //! Life: /sys/class/multikernel/NAME. See Documentation/ABI/testing/sysfs-class-multikernel.
 
+use super::files::{Log, Vmcore};
 use crate::{
     ffi::{attribute::Page, class::Attributes},
     instance::Instance, //
@@ -14,12 +15,14 @@ use kernel::{
 };
 
 impl Instance {
-    /// Makes the device of the instance appear.
+    /// Makes the device of the instance and its files appear.
     pub(super) fn appear(self: &Arc<Self>) -> Result {
         // A name is a valid C string by its rule.
         let name = self.name().as_bytes_with_nul();
         let name = CStr::from_bytes_with_nul(name).map_err(|_| EINVAL)?;
-        self.device.register(name, self.clone())
+        self.device.register(name, self.clone())?;
+        self.device.add_file::<Vmcore>(self.clone())?;
+        self.device.add_file::<Log>(self.clone())
     }
 }
 

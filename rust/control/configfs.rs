@@ -32,6 +32,7 @@ impl Directory for Instance {
         let instance = Instance::create(name).inspect_err(|e| pr_err!("mkdir {name}: {e:?}\n"))?;
         if let Err(e) = instance.appear() {
             pr_err!("mkdir {name}: no device in /sys/class/multikernel: {e:?}\n");
+            instance.device.unregister();
             instance.remove();
             return Err(e);
         }

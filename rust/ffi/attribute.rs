@@ -29,7 +29,7 @@ pub(super) unsafe fn take_back<T>(data: *const c_void) -> Arc<T> {
 /// # Safety
 ///
 /// `data` came from [`give`] of the same `T`, and is not taken back during `'a`.
-unsafe fn borrow<'a, T>(data: *const c_void) -> ArcBorrow<'a, T> {
+pub(super) unsafe fn borrow<'a, T>(data: *const c_void) -> ArcBorrow<'a, T> {
     // SAFETY: By the function's contract: there is a reference throughout, and never a `&mut T`.
     unsafe { ArcBorrow::from_raw(data.cast()) }
 }

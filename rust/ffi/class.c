@@ -129,3 +129,8 @@ void mk_device_changed(struct mk_device *mdev, const char *state, size_t len)
 	/* Nobody can do anything about a lost uevent. */
 	kobject_uevent_env(&mdev->dev->kobj, KOBJ_CHANGE, envp);
 }
+
+struct device *mk_device_of(struct mk_device *mdev)
+{
+	return mdev->dev;
+}

@@ -8,7 +8,10 @@
 //!
 //! C header: [`include/linux/device.h`](srctree/include/linux/device.h)
 
-use super::attribute::{self, Page};
+use super::{
+    attribute::{self, Page},
+    file::{self, File}, //
+};
 use core::{
     marker::PhantomData,
     ptr::NonNull, //
@@ -35,7 +38,7 @@ struct Ops {
 
 /// `struct mk_device`, known to C only.
 #[repr(C)]
-struct RawDevice(Opaque<()>);
+pub(super) struct RawDevice(Opaque<()>);
 
 unsafe extern "C" {
     safe fn mk_class_register() -> c_int;
@@ -87,6 +90,7 @@ impl Drop for Class {
 
 /// A registered device.
 struct Device {
+    files: KVec<file::Registration>,
     raw: NonNull<RawDevice>,
     data: *const c_void,
     /// Drops the `Arc<T>` behind `data`; the type is known to [`Device::new`] only.
@@ -114,6 +118,7 @@ impl Device {
         let raw = from_err_ptr(raw).and_then(|raw| NonNull::new(raw).ok_or(ENOMEM));
         match raw {
             Ok(raw) => Ok(Self {
+                files: KVec::new(),
                 raw,
                 data,
                 give_back: give_back::<T>,
@@ -129,6 +134,8 @@ impl Device {
 
 impl Drop for Device {
     fn drop(&mut self) {
+        // They go before their parent.
+        self.files.clear();
         // SAFETY: Registered by `new`, unregistered here only.
         unsafe { mk_device_unregister(self.raw.as_ptr()) };
         // SAFETY: Given away by `new` with the same type; callbacks have left, and none will come.
@@ -167,6 +174,19 @@ impl Slot {
         }
         *slot = Some(device);
         Ok(())
+    }
+
+    /// Adds a character device below the registered one.
+    ///
+    /// # Errors
+    ///
+    /// ENODEV when there is none, and those of [`file::Registration::new`].
+    pub(crate) fn add_file<T: File>(&self, owner: Arc<T::Owner>) -> Result {
+        let mut slot = self.device.lock();
+        let device = slot.as_mut().get_mut().as_mut().ok_or(ENODEV)?;
+        // SAFETY: Registered as long as it is in the slot, and its files are dropped first.
+        let file = unsafe { file::Registration::new::<T>(device.raw.as_ptr(), owner)? };
+        Ok(device.files.push(file, GFP_KERNEL)?)
     }
 
     /// Unregisters the device, if there is one. Waits for its callbacks, so it cannot be called

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Prototypes of the C shim, the half that users see: configfs, the class
- * device, /proc/multikernel. Mirrored by configfs.rs, class.rs and proc.rs.
+ * device and its files, /proc/multikernel. Mirrored by configfs.rs, class.rs,
+ * file.rs and proc.rs.
  *
  * @data is always an Arc<T> that Rust gave away with Arc::into_raw(); the
  * functions in the tables below know the T. C never looks behind it.
@@ -12,7 +13,9 @@
 #include <linux/types.h>
 
 struct config_item;
+struct device;
 struct mk_device;
+struct mk_file;
 struct proc_dir_entry;
 struct seq_file;
 
@@ -43,6 +46,20 @@ struct mk_device_ops {
 	ssize_t (*stats_show)(const void *data, char *page);
 };
 
+/* What a character device below a class device does; all may sleep. */
+struct mk_file_ops {
+	/* What it takes to open it; it shows memory: nor may the host be locked down. */
+	int capability;
+	bool is_memory;
+	/* On success *file is an Arc that the open file owns. */
+	int (*open)(const void *data, const void **file);
+	/* The file is closed: gives its Arc back. */
+	void (*release)(const void *file);
+	s64 (*size)(const void *file);
+	/* At most @len bytes from @pos on; 0 at the end. */
+	ssize_t (*read)(const void *file, u64 pos, u8 *to, size_t len);
+};
+
 /* configfs.c */
 int mk_configfs_register(const struct mk_configfs_ops *ops);
 void mk_configfs_unregister(void);
@@ -56,6 +73,12 @@ struct mk_device *mk_device_register(const char *name, const struct mk_device_op
 				     const void *data);
 void mk_device_unregister(struct mk_device *mdev);
 void mk_device_changed(struct mk_device *mdev, const char *state, size_t len);
+struct device *mk_device_of(struct mk_device *mdev);
+
+/* file.c */
+struct mk_file *mk_file_register(struct mk_device *mdev, const char *name,
+				 const struct mk_file_ops *ops, const void *data);
+void mk_file_unregister(struct mk_file *mfile);
 
 /* proc.c */
 struct proc_dir_entry *mk_proc_create(const char *name,

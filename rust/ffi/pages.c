@@ -9,12 +9,19 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/topology.h>
+#include <linux/uaccess.h>
 
 #include "shim.h"
 
 u8 *mk_phys_to_virt(u64 phys)
 {
 	return phys_to_virt(phys);
+}
+
+/* Memory may be broken there, which must not break the host; false then. */
+bool mk_copy_from_phys(u8 *to, u64 phys, unsigned int len)
+{
+	return !copy_mc_to_kernel(to, phys_to_virt(phys), len);
 }
 
 unsigned long mk_pages_available(void)
@@ -110,4 +117,9 @@ bool mk_fatal_signal_pending(void)
 bool mk_signal_pending(void)
 {
 	return signal_pending(current);
+}
+
+void mk_cond_resched(void)
+{
+	cond_resched();
 }

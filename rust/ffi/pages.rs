@@ -13,6 +13,7 @@ use kernel::{
 
 unsafe extern "C" {
     safe fn mk_phys_to_virt(phys: u64) -> *mut u8;
+    fn mk_copy_from_phys(to: *mut u8, phys: u64, len: c_uint) -> bool;
     safe fn mk_pages_available() -> c_ulong;
     safe fn mk_pages_alloc(nr_pages: c_ulong, node: c_int) -> u64;
     fn mk_pages_free(phys: u64, nr_pages: c_ulong);
@@ -29,9 +30,14 @@ unsafe extern "C" {
     /// Whether the calling process has a signal to take.
     #[link_name = "mk_signal_pending"]
     pub(crate) safe fn signal_pending() -> bool;
+    /// Lets others run, in the midst of a long piece of work.
+    #[link_name = "mk_cond_resched"]
+    pub(crate) safe fn cond_resched();
 }
 
 const PAGE: u64 = PAGE_SIZE as u64;
+/// Most bytes copied at a time.
+const CHUNK: u64 = 1 << 20;
 
 /// Bytes that the host could give away without starving.
 pub(crate) fn available() -> u64 {
@@ -124,6 +130,25 @@ impl Pages {
         // SAFETY: By the type invariant the range is mapped and ours; `&mut self` excludes other
         // users in this kernel, and memory.rs hands out no `&mut` while a spawn runs.
         unsafe { core::slice::from_raw_parts_mut(self.ptr(), self.range.size as usize) }
+    }
+
+    /// Copies bytes from the physical address `at`, which another CPU may be writing; as many as
+    /// lie in these pages, and none where the memory is broken.
+    pub(crate) fn read(&self, at: u64, to: &mut [u8]) -> usize {
+        let Some(offset) = at.checked_sub(self.range.start) else {
+            return 0;
+        };
+        let left = self.range.size.saturating_sub(offset).min(CHUNK);
+        // CAST: At most `CHUNK`.
+        let len = (left as usize).min(to.len());
+        // SAFETY: `to` has room for `len` bytes, and by the type invariant as many are mapped from
+        // `at` on. C makes no reference to them.
+        let whole = unsafe { mk_copy_from_phys(to.as_mut_ptr(), at, len as c_uint) };
+        if whole {
+            len
+        } else {
+            0
+        }
     }
 
     fn field<T>(&self, offset: usize) -> Option<*mut T> {

@@ -34,6 +34,7 @@ bool mk_in_compat_syscall(void);
 
 /* pages.c */
 u8 *mk_phys_to_virt(u64 phys);
+bool mk_copy_from_phys(u8 *to, u64 phys, unsigned int len);
 unsigned long mk_pages_available(void);
 u64 mk_pages_alloc(unsigned long nr_pages, int node);
 u64 mk_pages_alloc_dma32(unsigned int order);
@@ -44,6 +45,7 @@ void mk_resource_remove(struct resource *res);
 int mk_cpu_to_node(unsigned int cpu);
 bool mk_fatal_signal_pending(void);
 bool mk_signal_pending(void);
+void mk_cond_resched(void);
 
 /* hooks.c */
 int mk_hooks_register(void);

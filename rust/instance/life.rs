@@ -66,6 +66,16 @@ pub(super) struct Running {
 }
 
 impl Phase {
+    /// The memory, if there is any.
+    pub(super) fn memory(&self) -> Option<&Memory> {
+        match self {
+            Self::Empty(memory) => memory.as_ref(),
+            Self::Ready(ready) => Some(&ready.memory),
+            Self::Running(running) | Self::Quarantined(running) => Some(&running.ready.memory),
+            Self::Moving => None,
+        }
+    }
+
     /// Whether an image of this size could be loaded now.
     ///
     /// # Errors
@@ -163,6 +173,7 @@ impl Ready {
             }
         }
 
+        self.memory.begin_life();
         let (map, firmware, low) = self.memory.firmware_mut(layout.firmware)?;
         let machine = Machine {
             memory: map,

@@ -9,6 +9,8 @@ use super::{
 };
 use crate::{
     alarm::Alarm,
+    evidence::Findings,
+    memory::Memory,
     portable::{
         layout::Layout,
         line::Line,
@@ -160,8 +162,9 @@ impl Instance {
         let mut ladder = Stats::default();
         match running.bury(&self.name, &self.host.trampoline, &mut ladder) {
             Buried::Ready(ready) => {
+                let (reason, detail) = self.explain(&ready.memory, reason);
                 life.phase = Phase::Ready(ready);
-                self.enter_dead(reason, Line::default(), &ladder);
+                self.enter_dead(reason, detail, &ladder);
                 Ok(())
             }
             Buried::Free(memory) => {
@@ -183,6 +186,27 @@ impl Instance {
                 Err(EIO)
             }
         }
+    }
+
+    /// Keeps the log of the life that has just ended, and asks it why.
+    fn explain(&self, memory: &Memory, reason: Reason) -> (Reason, Line) {
+        if reason == Reason::HostDown {
+            // Nobody will read it.
+            return (reason, Line::default());
+        }
+        let life = self.view.lock().stats.starts.0;
+        let kept = Findings::of(memory).and_then(|found| {
+            let why = found.refine(reason);
+            self.evidence.keep(life, why.0.ends_in(), why.0, found)?;
+            Ok(why)
+        });
+        kept.unwrap_or_else(|e| {
+            pr_err!(
+                "{}: the log of life {life} could not be kept: {e:?}\n",
+                self.name
+            );
+            (reason, Line::default())
+        })
     }
 
     /// Lets it start again by itself, if that is how it is restarted.

@@ -2,7 +2,7 @@
 
 //! All instances, and which CPU is whose.
 
-use super::{Host, Instance};
+use super::{life::Phase, Host, Instance};
 use crate::{
     cpu,
     portable::{cpu_list::CpuSet, name::Name, table::Row}, //
@@ -72,8 +72,11 @@ impl Instance {
         Ok(instance)
     }
 
-    /// Takes the instance off the list; its memory goes back when the last user is gone.
+    /// Takes the instance off the list, and gives its memory back; open files may keep the rest.
     pub(crate) fn remove(&self) {
+        if let Phase::Empty(memory) = &mut self.life.lock().phase {
+            *memory = None;
+        }
         let mut registry = REGISTRY.lock();
         let found = registry
             .instances

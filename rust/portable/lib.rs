@@ -25,3 +25,4 @@ pub mod segments;
 pub mod size;
 pub mod stats;
 pub mod table;
+pub mod vmcore;

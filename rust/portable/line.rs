@@ -5,7 +5,7 @@
 use core::fmt;
 
 /// Longest line, in bytes.
-pub const MAX_LEN: usize = 200;
+pub const MAX_LEN: usize = 256;
 
 /// At most [`MAX_LEN`] bytes of printable ASCII; what is longer is cut, and what is not printable
 /// becomes a question mark.

@@ -11,6 +11,8 @@
 #define LOADS_LEFT	"/proc/sys/kernel/kexec_load_limit_reboot"
 #define DISABLED	"/proc/sys/kernel/kexec_load_disabled"
 #define LOCKDOWN	"/sys/kernel/security/lockdown"
+#define VMCORE		"/dev/multikernel/" NAME "/vmcore"
+#define LOG		"/dev/multikernel/" NAME "/log"
 
 /* Whether the log has this since the last call. */
 static int kernel_told(int log, const char *text)
@@ -24,6 +26,13 @@ static int kernel_told(int log, const char *text)
 		told |= !!strstr(record, text);
 	}
 	return told;
+}
+
+static int can_open(const char *path)
+{
+	int fd = open(path, O_RDONLY);
+
+	return fd < 0 ? errno : close(fd);
 }
 
 TEST(no_load_any_more)
@@ -71,6 +80,13 @@ TEST(no_load_any_more)
 	EXPECT_STREQ("A-selftest", column(NAME, "KERNEL"));
 	EXPECT_EQ(0, order(NAME, "kill"));
 	EXPECT_STREQ("killed", state_of(NAME));
+
+	/* As /proc/kcore: integrity lets it be read. */
+	EXPECT_EQ(0, can_open(VMCORE));
+	EXPECT_EQ(0, put(LOCKDOWN, "confidentiality"));
+	EXPECT_EQ(EPERM, can_open(VMCORE));
+	EXPECT_TRUE(kernel_told(log, "/proc/kcore access is restricted"));
+	EXPECT_EQ(0, can_open(LOG));
 }
 
 TEST_HARNESS_MAIN
