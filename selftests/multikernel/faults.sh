@@ -21,7 +21,7 @@ entry_resets_by_efi  payload  efi-reset                reset     2
 entry_efi_poweroff   payload  off-by-efi               poweroff  2
 decompressor         6.1      says:System.halted       hangs     10        earlyprintk=serial,ttyS1,115200
 early_7_3            7.3      says:user.supplied.memory hangs     10        earlycon=uart8250,io,0x2f8,115200 memmap=exactmap memmap=64M@64M
-no_low_memory_7_3    7.3      says:trampoline.was.not  panic     10        earlycon=uart8250,io,0x2f8,115200 memmap=636K$4K
+no_low_memory_7_3    7.3      says:trampoline.was.not  reset     10        earlycon=uart8250,io,0x2f8,115200 memmap=636K$4K
 early_6_1            6.1      says:user.supplied.memory hangs     10        earlycon=uart8250,io,0x2f8,115200 memmap=exactmap memmap=64M@64M
 no_init_7_3          7.3      says:to.mount.root       panic     10        rdinit=/nothing
 no_init_6_1          6.1      says:to.mount.root       panic     10        rdinit=/nothing
