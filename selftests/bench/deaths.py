@@ -24,8 +24,8 @@ def main():
     polled, events, states, lives, missed = [], [], {}, 0, 0
     machines = zip(stamps.split("machine\n")[1:], notices.split("machine\n")[1:])
     for said, noticed in machines:
-        deaths = re.findall(r"^death: (\w{16}) (\w{16}) (\S+) (\S+)\s*$", noticed, re.M)
-        ends = re.findall(r"(?<!\S)([0-9a-f]{16})(?!\S)", said)
+        deaths = re.findall(r"^death: (\w{16}) (\w{16}) (\S+) (\S+)", noticed, re.M)
+        ends = re.findall(r"^(?:\[ *\d+\.\d+\] )?([0-9a-f]{16})$", said, re.M)
         lives += len(ends)
         # A machine that was reset says no more; its last life was not seen to end.
         missed += len(ends) - len(deaths)
