@@ -24,7 +24,6 @@ pub const SLEEP_ENABLE: u8 = 1 << 5;
 // Offsets in the register page.
 pub(super) const RESET_REG_OFFSET: u64 = 0;
 pub(super) const SLEEP_CONTROL_OFFSET: u64 = 1;
-const SLEEP_STATUS_FROM_CONTROL: u64 = 1;
 
 /// Largest APIC id that a local APIC entry can hold; 255 means all (SDM vol. 3, 12.6.1).
 pub(super) const XAPIC_MAX: u32 = 254;

@@ -6,8 +6,7 @@ use super::{
     checksum,
     Range,
     LOCAL_APIC,
-    RESET_VALUE,
-    SLEEP_STATUS_FROM_CONTROL, //
+    RESET_VALUE, //
 };
 use core::mem::offset_of;
 use zerocopy::{
@@ -170,7 +169,6 @@ impl Fadt {
     pub(super) fn new(dsdt: u64, reset: u64, sleep_control: u64) -> Self {
         let flags =
             WBINVD | PWR_BUTTON | SLP_BUTTON | RESET_REG_SUP | FORCE_APIC_PHYSICAL | HW_REDUCED;
-        let sleep_status = sleep_control.saturating_add(SLEEP_STATUS_FROM_CONTROL);
         Self {
             iapc_boot_arch: U16::new(NO_VGA | NO_CMOS_RTC),
             flags: U32::new(flags),
@@ -179,7 +177,9 @@ impl Fadt {
             minor_version: Self::MINOR,
             x_dsdt: U64::new(dsdt),
             sleep_control_reg: GenericAddress::byte(sleep_control),
-            sleep_status_reg: GenericAddress::byte(sleep_status),
+            // The same byte. A kernel writes WAK_STS to the status, for hardware to clear it, then to
+            // the control register, and waits for WAK_STS: memory of its own would say that it woke.
+            sleep_status_reg: GenericAddress::byte(sleep_control),
             ..Self::new_zeroed()
         }
     }
