@@ -21,6 +21,7 @@ help:
 	@echo '  make kexec-tools   kexec with patches/kexec-tools  [KEXEC_TOOLS_SRC=tree or tarball]'
 	@echo '  make bench         measurements'
 	@echo '  make bench-boot    the boot of a spawn kernel, phase by phase'
+	@echo '  make audit         what spawn kernels touch of the shared hardware'
 	@echo '  make lint          rustfmt, clippy, checkpatch, shellcheck, sparse, links, unsafe blocks'
 	@echo '  make docs          Documentation as HTML'
 	@echo '  make clean         objects of this checkout; ALL=1: the whole cache, with the kernel'
@@ -58,6 +59,9 @@ bench: deps
 bench-boot: deps
 	@$S/bench-boot
 
+audit: deps
+	@$S/audit
+
 lint: deps
 	@$S/lint
 
@@ -70,4 +74,4 @@ clean:
 deps:
 	@$S/install-deps
 
-.PHONY: help demo test test-long soak shell module kernel kexec-tools bench bench-boot lint docs clean deps
+.PHONY: help demo test test-long soak shell module kernel kexec-tools bench bench-boot audit lint docs clean deps

@@ -5,6 +5,8 @@
 //! Words are told apart as `next_arg()` of lib/cmdline.c does: by white space outside of double
 //! quotes. What follows a word `--` goes to init (`parse_args()`), so ours come before it.
 
+mod serial;
+
 use super::fault::{inval, Errno, Fault, Result};
 use core::fmt::{self, Write};
 
@@ -103,6 +105,9 @@ fn write(text: &mut Text<'_>, user: &[u8], ours: &Params) -> fmt::Result {
     if given("disable_cpu_apicid").is_none() {
         write!(text, " disable_cpu_apicid={}", ours.phantom_apic)?;
     }
+    if given("reserve").is_none() {
+        serial::reserve(text, words(before).filter_map(|word| word.value))?;
+    }
     write!(text, " {BLACKLIST}=")?;
     if let Some(value) = given(BLACKLIST).and_then(|word| word.list()) {
         text.bytes(value)?;
@@ -174,7 +179,7 @@ fn is_space(b: u8) -> bool {
     matches!(b, b' ' | 9..=13 | 0xa0)
 }
 
-fn words(text: &[u8]) -> impl Iterator<Item = Word<'_>> {
+fn words(text: &[u8]) -> impl Iterator<Item = Word<'_>> + Clone {
     let mut at = 0;
     core::iter::from_fn(move || {
         let rest = text.get(at..)?;

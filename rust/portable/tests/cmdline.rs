@@ -16,7 +16,8 @@ const OURS: Params = Params {
 const FIXED: &str =
     "panic=-1 pci=off no_ipi_broadcast=1 dis_ucode_ldr apic_extnmi=none tsc=reliable \
     cpu_init_udelay=0 swiotlb=noforce softlockup_panic=1 nmi_watchdog=panic \
-    sysctl.kernel.panic_on_rcu_stall=1 reboot=acpi tsc_early_khz=2100000 disable_cpu_apicid=254";
+    sysctl.kernel.panic_on_rcu_stall=1 reboot=acpi tsc_early_khz=2100000 disable_cpu_apicid=254 \
+    reserve=0x3f8,8,0x2f8,8,0x3e8,8,0x2e8,8";
 
 fn composed(user: &[u8]) -> Vec<u8> {
     properties::check(user, &OURS, 2047, 2048);
@@ -89,6 +90,27 @@ fn the_blacklists_are_joined() {
     ends("module_blacklist=\"a b\"", "kvm_intel,kvm_amd");
 }
 
+#[test]
+fn the_uarts_that_the_user_names_are_not_reserved() {
+    let reserves = |user: &str, ports: &str| {
+        let text = String::from_utf8(composed(user.as_bytes())).unwrap();
+        assert!(text.contains(&format!("254{ports} module")), "{text}");
+    };
+    reserves("console=ttyS1,115200", " reserve=0x3f8,8,0x3e8,8,0x2e8,8");
+    reserves("console=ttyS0 kgdboc=ttyS3", " reserve=0x2f8,8,0x3e8,8");
+    reserves(
+        "earlycon=uart8250,io,0x3E8 console=ttyS10",
+        " reserve=0x3f8,8,0x2f8,8,0x2e8,8",
+    );
+    reserves("a=0x3f8,0x2f8,0x3e8,0x2e8", "");
+    // Init's are not the kernel's.
+    reserves(
+        "console=tty0 -- ttyS1 x=ttyS1",
+        " reserve=0x3f8,8,0x2f8,8,0x3e8,8,0x2e8,8",
+    );
+    reserves("reserve=0x378,8", "");
+}
+
 /// Words that mean something here, and odd ones.
 fn lines() -> impl Strategy<Value = Vec<u8>> {
     let token = prop_oneof![
@@ -98,6 +120,7 @@ fn lines() -> impl Strategy<Value = Vec<u8>> {
         3 => prop::sample::select(vec![
             "tsc", "tsc=x", "pci", "panic=1", "module_blacklist", "module-blacklist=a,b",
             "dis_ucode_ldr", "reboot", "tsc_early_khz", "disable-cpu-apicid=3", "--\"",
+            "reserve=", "x=ttyS1", "ttyS2,0x2E8", "=\"ttyS1", "0x3f80",
         ]).prop_map(|text| text.as_bytes().to_vec()),
         1 => prop::collection::vec(any::<u8>(), 0..8),
     ];

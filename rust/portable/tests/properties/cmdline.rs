@@ -146,6 +146,30 @@ pub fn check(user: &[u8], ours: &Params, limit: usize, room: usize) {
         Some((b"module_blacklist".to_vec(), Some(joined)))
     );
 
+    // A UART is the spawn's when a value has its name or its address, as a whole number.
+    let named = |name: &str| {
+        users
+            .iter()
+            .filter_map(|param| param.1.as_ref())
+            .any(|value| {
+                let value: String = value
+                    .iter()
+                    .map(|&b| char::from(b).to_ascii_lowercase())
+                    .collect();
+                value
+                    .split(name)
+                    .skip(1)
+                    .any(|rest| !rest.starts_with(|c: char| c.is_ascii_hexdigit()))
+            })
+    };
+    let reserved: Vec<_> = ["0x3f8", "0x2f8", "0x3e8", "0x2e8"]
+        .into_iter()
+        .enumerate()
+        .filter(|(i, port)| !named(&format!("ttys{i}")) && !named(port))
+        .map(|(_, port)| format!("{port},8"))
+        .collect();
+    let reserved = reserved.join(",");
+
     let (khz, phantom) = (ours.tsc_khz.to_string(), ours.phantom_apic.to_string());
     let expected: Vec<Param> = [
         ("panic", Some("-1")),
@@ -162,9 +186,11 @@ pub fn check(user: &[u8], ours: &Params, limit: usize, room: usize) {
         ("reboot", Some("acpi")),
         ("tsc_early_khz", Some(&khz)),
         ("disable_cpu_apicid", Some(&phantom)),
+        ("reserve", Some(&reserved)),
     ]
     .into_iter()
     .filter(|(key, _)| *key != "reboot" || ours.reset == Reset::Acpi)
+    .filter(|(key, _)| *key != "reserve" || !reserved.is_empty())
     .filter(|(key, _)| !users.iter().any(|param| is(param, key)))
     .map(|(key, value)| (key.into(), value.map(Into::into)))
     .collect();

@@ -1,0 +1,69 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# What the host does with its own CPUs, memory and modules while a spawn kernel runs. (selftests/host has what
+# ends the host, or takes a machine of its own.)
+
+. "$(dirname "$0")/lib.sh"
+
+test_module_stays_while_there_is_an_instance() {
+	need_image 7.3
+	instance web 2-3 256M
+	fails 'in use' rmmod multikernel
+	load web 7.3
+	fails 'in use' rmmod multikernel
+	start web
+	fails 'in use' rmmod multikernel
+	destroy web
+	rmmod multikernel
+	insert_module
+}
+
+# The host's other CPUs are its own, and an interrupt meant for them reaches nobody else.
+test_other_cpus_come_and_go() {
+	local turn cpu
+	need_cpus 6
+	spawn web 2-3 256M 7.3
+	ticks 60 web
+	for turn in {1..3}; do
+		for cpu in 1 4 5; do
+			offline "$cpu"
+			online "$cpu"
+		done
+		ticks 30 web
+	done
+	equal state "$(state web)" running
+}
+
+# Whoever watches over a spawn, it may be on any CPU of the host, and that may go.
+test_watch_outlives_its_cpu() {
+	need_cpus 6
+	need_image 7.3
+	instance web 2-3 256M
+	load web 7.3 'mk.do=poweroff mk.after=4'
+	taskset -c 1 "$KEXEC" --multikernel=web -e
+	offline 1 4 5
+	hears 90 '^web: action poweroff$'
+	within 20 not_running web || fail "a power off is not noticed when CPUs have gone"
+	equal reason "$(reason web)" poweroff
+	online 1 4 5
+}
+not_running() { ! is_in "$1" running; }
+
+# A memory block of which anything is lent cannot be taken out.
+test_lent_memory_stays() {
+	local block_size start end block
+	[ -r /sys/devices/system/memory/block_size_bytes ] || skip 'this kernel cannot remove memory'
+	block_size=$((0x$(cat /sys/devices/system/memory/block_size_bytes)))
+	spawn web 2-3 256M 7.3
+	ticks 60 web
+	while read -r start end; do
+		for ((block = 0x$start / block_size; block <= 0x$end / block_size; block++)); do
+			say "block $block of $start-$end"
+			fails 'Device or resource busy' put offline "/sys/devices/system/memory/memory$block/state"
+			equal "the block's state" "$(cat "/sys/devices/system/memory/memory$block/state")" online
+		done
+	done < <(sed -n 's/^ *\([0-9a-f]*\)-\([0-9a-f]*\) : multikernel web$/\1 \2/p' /proc/iomem)
+	ticks 30 web
+}
+
+run_tests "$@"
