@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Counts secrets in the memory that a core file shows, as /proc/kcore. A secret is given as the complement of its 32 bytes, in
- * hexadecimal, and is nowhere put together: this program does not find itself.
+ * Counts secrets in the memory that a core file shows, as /proc/kcore. A secret is given as the
+ * complement of its 32 bytes, in hexadecimal, and is nowhere put together: this program does not
+ * find itself.
  *   find_secret FILE COMPLEMENT...     prints a count for each
  */
 #include <elf.h>
@@ -12,7 +13,7 @@
 #include <unistd.h>
 
 #define LENGTH 32
-#define CHUNK (1 << 20)
+#define CHUNK 1048576
 #define SECRETS 8
 #define SEGMENTS 128
 
@@ -35,7 +36,8 @@ static int is_secret(const unsigned char *at, const unsigned char *complement)
 
 static void count(int secret, size_t length)
 {
-	const unsigned char *complement = complements[secret], *at = chunk, *end = chunk + length - LENGTH + 1;
+	const unsigned char *complement = complements[secret];
+	const unsigned char *at = chunk, *end = chunk + length - LENGTH + 1;
 
 	while (at < end && (at = memchr(at, complement[0] ^ 0xff, end - at))) {
 		counts[secret] += is_secret(at, complement);
@@ -75,7 +77,7 @@ int main(int argc, char **argv)
 				die("not 64 digits");
 	/* What is no memory of the machine has no physical address there. */
 	for (int i = 0; i < header.e_phnum; i++)
-		if (segments[i].p_type == PT_LOAD && segments[i].p_paddr != (Elf64_Addr)-1)
+		if (segments[i].p_type == PT_LOAD && ~segments[i].p_paddr)
 			search(file, segments[i].p_offset, segments[i].p_filesz, secrets);
 	for (int i = 0; i < secrets; i++)
 		printf("%ld ", counts[i]);
