@@ -74,9 +74,21 @@ SYM_DATA_START(mk_trampoline)
 	movl	%eax, (.Lbase + TRAMPOLINE_PARAMS + PARAMS_ACK)(%rip)
 	jmp	*%rdx
 
+	/*
+	 * A handler comes back here, too. It may take an answer away, between
+	 * the two instructions, but never give one twice.
+	 */
 .Lpark:
 	cli
-	hlt
+	testl	%esi, %esi
+	jz	2f
+	cmpl	(.Lbase + TRAMPOLINE_PARAMS + PARAMS_CALL)(%rip), %esi
+	jne	1f
+	xorl	%esi, %esi
+	lock incl (.Lbase + TRAMPOLINE_PARAMS + PARAMS_PRESENT)(%rip)
+2:	hlt
+	jmp	.Lpark
+1:	pause
 	jmp	.Lpark
 
 	/*

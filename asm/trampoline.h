@@ -5,7 +5,8 @@
  * One host-owned page below 1 MiB. A CPU enters it at offset 0 in real mode
  * (SIPI), goes to 64-bit mode on the page tables it is told, writes the
  * generation number as proof that it came by, and jumps to its entry: the
- * kernel of a spawn, or the parking loop in this very page.
+ * kernel of a spawn, or the parking loop in this very page. There it waits for
+ * its ticket (%esi) to be called, and answers once.
  */
 #ifndef MULTIKERNEL_TRAMPOLINE_H
 #define MULTIKERNEL_TRAMPOLINE_H
@@ -22,6 +23,8 @@
 #define PARAMS_GDT_PTR		0x38	/* u16 limit + u32 base, patched */
 #define PARAMS_IDT_PTR		0x40	/* u16 limit + u64 base, patched */
 #define PARAMS_IRET		0x50	/* u64[5], the parked CPU's return frame */
+#define PARAMS_CALL		0x78	/* u32, ticket of the parked CPUs that are called */
+#define PARAMS_PRESENT		0x7c	/* u32, how many have answered */
 #define TRAMPOLINE_GDT		0x900
 #define TRAMPOLINE_IDT		0xa00	/* 32 gates, up to 0xc00 */
 #define TRAMPOLINE_STACK_TOP	0x1000

@@ -130,18 +130,13 @@ impl Lease {
         }
     }
 
-    /// Parks every CPU by `park`, and returns those for which it failed; these run on for all that
-    /// is known.
-    pub(crate) fn park(&self, mut park: impl FnMut(&Claim) -> Result) -> CpuSet {
-        let mut unproven = CpuSet::default();
+    /// Notes that all CPUs are parked but these.
+    pub(crate) fn parked_but(&self, unproven: &CpuSet) {
         for claim in self.claims() {
-            if park(claim).is_ok() {
+            if !unproven.contains(claim.cpu) {
                 claim.parked();
-            } else {
-                unproven.insert(claim.cpu);
             }
         }
-        unproven
     }
 
     /// Lets the host have all CPUs but these.

@@ -87,6 +87,9 @@ impl Findings {
     /// What is known now of a life that seemed to have ended for `reason`, and its last words: to
     /// ask for a reset is how a kernel ends that panics, too.
     pub(crate) fn refine(&self, reason: Reason) -> (Reason, Line) {
+        if reason == Reason::Poweroff {
+            return (reason, Line::default());
+        }
         let line = self.panic.map_or(Line::default(), |panic| panic.0);
         let reason = match (reason, &self.panic) {
             (Reason::Reset, Some(panic)) if panic.is_lockup() => Reason::Lockup,

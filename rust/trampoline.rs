@@ -26,6 +26,8 @@ const FAR: usize = PARAMS + 0x30;
 const GDT_PTR: usize = PARAMS + 0x38;
 const IDT_PTR: usize = PARAMS + 0x40;
 const IRET: usize = PARAMS + 0x50;
+const CALL: usize = PARAMS + 0x78;
+const PRESENT: usize = PARAMS + 0x7c;
 const IDT: usize = 0xa00;
 const GATES: usize = 32;
 const CODE_SELECTOR: u64 = 0x10;
@@ -58,6 +60,9 @@ pub(crate) struct Trampoline {
     page: u8,
     #[pin]
     inner: Mutex<Inner>,
+    /// Held from a ticket's making to its call, which is one at a time.
+    #[pin]
+    tickets: Mutex<u32>,
 }
 
 struct Inner {
@@ -91,6 +96,7 @@ impl Trampoline {
             parking,
             page,
             inner <- new_mutex!(Inner { low, generation: 0 }),
+            tickets <- new_mutex!(0),
         }))
     }
 
@@ -140,13 +146,55 @@ impl Trampoline {
         Ok(())
     }
 
-    /// Stops a CPU and parks it; the proof shows that it runs nothing else any more.
+    /// Stops CPUs and parks them. One proof after the other does not show that all are parked: one
+    /// that is not yet can wake one that is. So the parked CPUs are called in the end, and those
+    /// that answer are in the parking loop all at the same time; from there nothing wakes a CPU.
     ///
-    /// # Errors
-    ///
-    /// See [`Trampoline::launch`].
-    pub(crate) fn park(&self, cpu: ApicId) -> Result {
-        self.launch(cpu, self.parking)
+    /// `proof` is told of each proof, or its absence. Returns whether all of them answered that have
+    /// proved; where one has not, only its own absence is certain.
+    pub(crate) fn park<T>(
+        &self,
+        cpus: &[T],
+        apic: impl Fn(&T) -> ApicId,
+        mut proof: impl FnMut(&T, Result),
+    ) -> bool {
+        let mut last = self.tickets.lock();
+        // 0 is that of a CPU that has answered.
+        let ticket = last.wrapping_add(1).max(1);
+        *last = ticket;
+        let parking = Target {
+            rsi: ticket.into(),
+            ..self.parking
+        };
+        let mut parked = 0;
+        for cpu in cpus {
+            let result = self.launch(apic(cpu), parking);
+            if result.is_ok() {
+                parked = u32::wrapping_add(parked, 1);
+            }
+            proof(cpu, result);
+        }
+        self.call(ticket, parked)
+    }
+
+    /// Calls a ticket, and waits for so many answers.
+    fn call(&self, ticket: u32, parked: u32) -> bool {
+        let present = || self.inner.lock().low.read_u32(PRESENT);
+        {
+            let low = &self.inner.lock().low;
+            // Late ones of an earlier call are not counted.
+            low.write_u32(CALL, 0);
+            low.write_u32(PRESENT, 0);
+            low.write_u32(CALL, ticket);
+        }
+        let called = Instant::<Monotonic>::now();
+        while present() != parked {
+            if called.elapsed() >= ACK_DEADLINE {
+                return false;
+            }
+            udelay(Delta::from_micros(5));
+        }
+        true
     }
 }
 

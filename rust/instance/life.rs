@@ -5,7 +5,7 @@
 
 use crate::{
     alarm::Alarm,
-    cpu::Lease,
+    cpu::{Claim, Lease},
     ffi::{configfs::Dependency, x86},
     image::{report, Image, Size},
     memory::Memory,
@@ -21,6 +21,9 @@ use crate::{
     watch::{self, Event, Watch}, //
 };
 use kernel::prelude::*;
+
+/// How often CPUs are parked that wake one another meanwhile.
+const ATTEMPTS: u32 = 5;
 
 /// The present phase.
 pub(super) enum Phase {
@@ -226,35 +229,39 @@ impl Running {
     }
 
     /// Stops every CPU and proves it: INIT to all twice, since a CPU that still runs may wake a
-    /// sibling after the first, then each into the parking loop, which answers. CPUs that did are
-    /// given back when others did not.
-    pub(super) fn bury(
-        mut self,
-        name: &Name,
-        trampoline: &Trampoline,
-        stats: &mut Stats,
-    ) -> Buried {
+    /// sibling after the first, then each into the parking loop, which answers; there they are
+    /// called together, and all of it is done again when one of them has been woken meanwhile.
+    /// CPUs that proved to be parked are given back when others did not.
+    pub(super) fn bury(mut self, name: &Name, trampoline: &Trampoline, stats: &mut Stats) -> Buried {
         self.watch = None;
         let lease = &mut self.ready.lease;
-        for _ in 0..2 {
+        let mut unproven = CpuSet::default();
+        for _ in 0..ATTEMPTS {
+            unproven = CpuSet::default();
+            for _ in 0..2 {
+                for claim in lease.claims() {
+                    claim.apic().send_init();
+                    stats.inits.count();
+                }
+            }
+            let together = trampoline.park(lease.claims(), Claim::apic, |claim, proof| {
+                if proof.is_ok() {
+                    stats.proofs.count();
+                } else {
+                    stats.missing_proofs.count();
+                    unproven.insert(claim.cpu());
+                    pr_err!("{name}: CPU {} gives no proof that it stopped\n", claim.cpu());
+                }
+            });
+            if together || !unproven.is_empty() {
+                break;
+            }
+            stats.recalls.count();
             for claim in lease.claims() {
-                claim.apic().send_init();
-                stats.inits.count();
+                unproven.insert(claim.cpu());
             }
         }
-        let unproven = lease.park(|claim| {
-            let parked = trampoline.park(claim.apic());
-            if parked.is_ok() {
-                stats.proofs.count();
-            } else {
-                stats.missing_proofs.count();
-                pr_err!(
-                    "{name}: CPU {} gives no proof that it stopped\n",
-                    claim.cpu()
-                );
-            }
-            parked
-        });
+        lease.parked_but(&unproven);
         if !unproven.is_empty() {
             lease.keep(&unproven);
             return Buried::Unproven(self, unproven);

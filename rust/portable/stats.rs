@@ -72,4 +72,6 @@ counters! {
     missing_proofs,
     /// Times that a CPU and the memory were quarantined.
     quarantines,
+    /// Times that parked CPUs did not answer together, and were parked again.
+    recalls,
 }
