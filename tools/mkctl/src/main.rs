@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `mkctl` runs and looks after the instances of multikernel.
+//!
+//! It uses what everybody can use: configfs, /sys/class/multikernel, /proc/multikernel,
+//! /dev/multikernel, and kexec.
+
+mod check;
+mod cli;
+mod config;
+mod cpu;
+mod error;
+mod host;
+mod instance;
+mod kexec;
+mod kmsg;
+mod log;
+mod output;
+mod run;
+mod table;
+mod vmcore;
+mod wait;
+
+use clap::Parser;
+use cli::{Cli, Command};
+use error::{Error, Kind, Result};
+use host::Host;
+use instance::{Instance, Order};
+use kexec::Kexec;
+use multikernel_portable::name::Name;
+use std::{
+    process::ExitCode,
+    sync::{atomic::AtomicBool, Arc},
+};
+
+fn main() -> ExitCode {
+    match obey(Cli::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error}");
+            // CAST: At most 130.
+            ExitCode::from(error.kind as u8)
+        }
+    }
+}
+
+fn obey(command: Command) -> Result<ExitCode> {
+    let host = Host::new("/");
+    let find = |name: Name| Instance::find(&host, name);
+    match command {
+        Command::Check { json } => return check::check(&host, json),
+        Command::List { json } => {
+            let mut table = table::Table::read(&host)?;
+            table.explain(&host);
+            let text = if json {
+                format!("{:#}\n", table.json())
+            } else {
+                table.text()
+            };
+            output::print(text)?;
+        }
+        Command::Run(args) => {
+            host.ready()?;
+            let interrupted = catch_signals()?;
+            let done = run::run(&host, Kexec::find()?, &args, &interrupted)?;
+            output::print(format!("{done}\n"))?;
+        }
+        Command::Start { name } => find(name)?.order(Order::Start)?,
+        Command::Stop { force, name } => {
+            let instance = find(name)?;
+            match instance.order(Order::Stop) {
+                Err(error) if force && error.kind == Kind::Failed => instance.order(Order::Kill)?,
+                result => result?,
+            }
+        }
+        Command::Kill { name } => find(name)?.order(Order::Kill)?,
+        Command::Restart { name } => find(name)?.order(Order::Restart)?,
+        Command::Rm {
+            force,
+            online,
+            name,
+        } => run::remove(&find(name)?, force, online)?,
+        Command::Wait {
+            state,
+            timeout,
+            name,
+        } => {
+            let instance = find(name)?;
+            let state = wait::wait(&instance, &state, timeout)?;
+            let reason = instance.reason().unwrap_or_default();
+            output::print(format!("{state} {reason}\n"))?;
+        }
+        Command::Log { follow: true, name } => log::follow(&find(name)?)?,
+        Command::Log { name, .. } => log::print(&find(name)?)?,
+        Command::Core { name, file } => {
+            let size = vmcore::copy(&find(name)?, &file, &*catch_signals()?)?;
+            output::print(format!("{}: {} MiB\n", file.display(), size >> 20))?;
+        }
+        Command::Set { name, pairs } if pairs.is_empty() => {
+            output::print(config::show(&find(name)?)?)?
+        }
+        Command::Set { name, pairs } => config::set(&find(name)?, &pairs)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// From here on the signals that end a program only say so.
+fn catch_signals() -> Result<Arc<AtomicBool>> {
+    use signal_hook::{consts, flag};
+    let interrupted = Arc::new(AtomicBool::new(false));
+    for signal in [consts::SIGINT, consts::SIGTERM, consts::SIGHUP] {
+        flag::register(signal, interrupted.clone()).map_err(|e| Error::system("signals", &e))?;
+    }
+    Ok(interrupted)
+}

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `run`: all steps to a running kernel, and back when one fails; `rm`: the way back.
+
+use crate::{
+    cli::RunArgs,
+    cpu,
+    error::{Error, Kind, Result},
+    host::Host,
+    instance::{is_alive, Instance, Order},
+    kexec::Kexec,
+};
+use clap::ValueEnum;
+use multikernel_portable::{cpu_list::CpuSet, size::Size};
+use std::{
+    fs,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+};
+
+/// What was made so far.
+struct Made<'h> {
+    instance: Instance<'h>,
+    kexec: Kexec,
+    directory: bool,
+    offline: CpuSet,
+}
+
+/// Returns what was done.
+pub fn run(host: &Host, kexec: Kexec, args: &RunArgs, interrupted: &AtomicBool) -> Result<String> {
+    for file in [Some(&args.kernel), args.initrd.as_ref()]
+        .into_iter()
+        .flatten()
+    {
+        fs::File::open(file).map_err(|e| {
+            // Not an instance that is missing.
+            let error = Error::system(file.display(), &e);
+            Error::new(Kind::Failed, error.to_string())
+        })?;
+    }
+    let name = args.name;
+    let instance = Instance { host, name };
+    if host.exists(&instance.config("")) {
+        let what = format!("there is an instance {name} already");
+        return Err(Error::new(Kind::WrongState, what).add(format!(
+            "mkctl rm --force {name} removes it; mkctl start {name} starts it"
+        )));
+    }
+    let mut made = Made {
+        instance,
+        kexec,
+        directory: false,
+        offline: CpuSet::default(),
+    };
+    match made.all(args, interrupted) {
+        Ok(()) => Ok(format!(
+            "{name} runs on CPU {} with {}",
+            args.cpus,
+            Size(args.memory)
+        )),
+        Err(error) => Err(error.add_all(made.undo())),
+    }
+}
+
+/// A named step, unless a signal came.
+fn step(what: &str, interrupted: &AtomicBool, act: impl FnOnce() -> Result) -> Result {
+    let stopped = || {
+        Err(Error::new(
+            Kind::Interrupted,
+            format!("{what}: interrupted"),
+        ))
+    };
+    if interrupted.load(Relaxed) {
+        return stopped();
+    }
+    match act() {
+        Err(_) if interrupted.load(Relaxed) => stopped(),
+        result => result.map_err(|error| error.at(what)),
+    }
+}
+
+impl Made<'_> {
+    fn all(&mut self, args: &RunArgs, interrupted: &AtomicBool) -> Result {
+        let Self {
+            instance, kexec, ..
+        } = self;
+        let host = instance.host;
+        let put = |file: &str, value: &str| {
+            step(file, interrupted, || {
+                host.write(&instance.config(file), value)
+            })
+        };
+        step("mkdir", interrupted, || {
+            host.make_directory(&instance.config(""))
+        })?;
+        self.directory = true;
+        for cpu in args.cpus.iter().filter(|&cpu| cpu::is_online(host, cpu)) {
+            step("CPU offline", interrupted, || cpu::take_offline(host, cpu))?;
+            self.offline.insert(cpu);
+        }
+        put("cpus", &args.cpus.to_string())?;
+        put("memory", &Size(args.memory).to_string())?;
+        if let Some(policy) = args.restart.and_then(|policy| policy.to_possible_value()) {
+            put("restart_policy", policy.get_name())?;
+        }
+        step("load", interrupted, || {
+            kexec.load(instance, &args.kernel, args.initrd.as_deref(), &args.append)
+        })?;
+        step("start", interrupted, || instance.order(Order::Start))
+    }
+
+    /// Returns what is to be said about it.
+    fn undo(&self) -> Vec<String> {
+        let instance = &self.instance;
+        let host = instance.host;
+        let mut said = Vec::new();
+        let mut note = |result: Result, done: String| {
+            said.push(match result {
+                Ok(()) => format!("undone: {done}"),
+                Err(error) => format!("NOT undone: {error}"),
+            });
+        };
+        // Also when kexec was interrupted after the deed.
+        if self.directory && instance.state().is_ok_and(|state| state != "empty") {
+            note(self.kexec.unload(instance), "the kernel is unloaded".into());
+        }
+        if self.directory {
+            let removed = host.remove_directory(&instance.config(""));
+            note(removed, format!("instance {instance} is removed"));
+        }
+        for cpu in self.offline.iter() {
+            note(
+                cpu::bring_online(host, cpu),
+                format!("CPU {cpu} is online again"),
+            );
+        }
+        said
+    }
+}
+
+/// Removes an instance; `force` kills it first, `online` brings its CPUs back.
+pub fn remove(instance: &Instance, force: bool, online: bool) -> Result {
+    let cpus = instance.cpus()?;
+    let state = instance.state()?;
+    if is_alive(&state) {
+        if !force {
+            let what = format!("{instance} is {state}");
+            let remedy = format!("mkctl rm --force {instance} kills it first");
+            return Err(Error::new(Kind::WrongState, what).add(remedy));
+        }
+        match instance.order(Order::Kill) {
+            // It may have ended by itself meanwhile.
+            Err(_) if !is_alive(&instance.state()?) => {}
+            result => result.map_err(|error| error.at("kill"))?,
+        }
+    }
+    if instance.state()? != "empty" {
+        let unloaded = Kexec::find()?.unload(instance);
+        unloaded.map_err(|error| error.at("unload"))?;
+    }
+    let host = instance.host;
+    host.remove_directory(&instance.config(""))
+        .map_err(|error| error.at("rmdir"))?;
+    if !online {
+        return Ok(());
+    }
+    // All are tried, and the first failure is told.
+    let results = cpus.iter().map(|cpu| cpu::bring_online(host, cpu));
+    let results: Vec<_> = results.collect();
+    results.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        cli::{Cli, Command},
+        host::tests::Tree,
+    };
+    use clap::Parser;
+
+    const ONLINE: &str = "/sys/devices/system/cpu/cpu2/online";
+
+    fn run_in(tree: &Tree, interrupted: bool) -> Error {
+        let words = ["mkctl", "run", "web", "-c2", "-m2M", "/dev/null"];
+        let Command::Run(args) = Cli::try_parse_from(words).unwrap().command else {
+            panic!("not run");
+        };
+        let kexec = Kexec {
+            path: "/bin/false".into(),
+        };
+        run(&tree.host, kexec, &args, &AtomicBool::new(interrupted)).unwrap_err()
+    }
+
+    /// The folder gets no `cpus`, so that is the step that fails.
+    #[test]
+    fn a_failed_step_is_named_and_all_before_is_undone() {
+        let tree = Tree::new(&[(ONLINE, "1"), ("/sys/kernel/config/multikernel/x/cpus", "")]);
+        let error = run_in(&tree, false).to_string();
+        assert!(error.starts_with("cpus: '2' to /sys"), "{error}");
+        assert!(error.contains("undone: CPU 2 is online again"), "{error}");
+        assert_eq!(tree.host.read(ONLINE).unwrap(), "1");
+        assert!(!tree.host.exists("/sys/kernel/config/multikernel/web"));
+    }
+
+    #[test]
+    fn a_cpu_that_was_offline_stays_so() {
+        let tree = Tree::new(&[(ONLINE, "0"), ("/sys/kernel/config/multikernel/x/cpus", "")]);
+        run_in(&tree, false);
+        assert_eq!(tree.host.read(ONLINE).unwrap(), "0");
+    }
+
+    #[test]
+    fn a_signal_ends_it() {
+        let tree = Tree::new(&[("/sys/kernel/config/multikernel/x/cpus", "")]);
+        let error = run_in(&tree, true);
+        assert_eq!(error.kind, Kind::Interrupted);
+        assert_eq!(error.to_string(), "mkdir: interrupted");
+        assert!(!tree.host.exists("/sys/kernel/config/multikernel/web"));
+    }
+
+    #[test]
+    fn a_name_that_is_in_use_is_left_alone() {
+        let tree = Tree::new(&[
+            (ONLINE, "1"),
+            ("/sys/kernel/config/multikernel/web/cpus", ""),
+        ]);
+        assert_eq!(run_in(&tree, false).kind, Kind::WrongState);
+        assert!(tree.host.exists("/sys/kernel/config/multikernel/web"));
+    }
+
+    #[test]
+    fn what_runs_is_removed_by_force_only() {
+        let tree = Tree::new(&[
+            ("/sys/kernel/config/multikernel/web/cpus", "2"),
+            ("/sys/class/multikernel/web/state", "running"),
+        ]);
+        let error = remove(&tree.instance("web"), false, false).unwrap_err();
+        assert_eq!(error.kind, Kind::WrongState);
+        assert!(error.to_string().contains("--force"));
+    }
+}
