@@ -19,6 +19,7 @@ help:
 	@echo '  make module        multikernel.ko'
 	@echo '  make kernel        Linux 7.3 with patches/linux    [LINUX_SRC=tree or tarball]'
 	@echo '  make kexec-tools   kexec with patches/kexec-tools  [KEXEC_TOOLS_SRC=tree or tarball]'
+	@echo '  make mkctl         mkctl, which runs and looks after instances; its man pages'
 	@echo '  make bench         measurements'
 	@echo '  make bench-boot    the boot of a spawn kernel, phase by phase'
 	@echo '  make lint          rustfmt, clippy, checkpatch, shellcheck, sparse, links, unsafe blocks'
@@ -52,6 +53,9 @@ kernel: deps
 kexec-tools: deps
 	@$S/build-kexec-tools
 
+mkctl: deps
+	@$S/build-mkctl
+
 bench: deps
 	@$S/bench
 
@@ -70,4 +74,4 @@ clean:
 deps:
 	@$S/install-deps
 
-.PHONY: help demo test test-long soak shell module kernel kexec-tools bench bench-boot lint docs clean deps
+.PHONY: help demo test test-long soak shell module kernel kexec-tools mkctl bench bench-boot lint docs clean deps
