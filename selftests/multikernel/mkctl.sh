@@ -44,7 +44,7 @@ test_run_to_rm() {
 	equal 'an empty list' "$("$CTL" list --json | /usr/bin/python3 -m json.tool)" '[]'
 	equal 'what run says' "$(runs it 2-3 512M 'mk.do=panic mk.after=2')" 'it runs on CPU 2-3 with 512M'
 	equal list "$(of_json 'it["name"], it["state"], it["cpus"], it["memory"], it["starts"], it["detail"]')" \
-		"('it', 'running', [2, 3], 536870912, 1, None)"
+		'it running [2, 3] 536870912 1 None'
 	[[ $("$CTL" list) == *'it    running  2-3   512M'* ]] || fail "list says $("$CTL" list)"
 	ends 0 'panicked panic Kernel panic' "$CTL" wait --timeout 2m it
 	[[ $(of_json 'it["detail"]') == 'Kernel panic - not syncing: '* ]] || fail "the detail is $(of_json 'it["detail"]')"
@@ -87,7 +87,8 @@ test_what_is_refused() {
 	ends 6 'It takes root' setpriv --reuid 65534 --clear-groups /tmp/mkctl kill it
 	ends 6 'It takes root' setpriv --bounding-set -sys_boot "$CTL" kill it
 	equal state "$(state it)" running
-	"$CTL" stop it
+	"$CTL" stop --force it
+	ends 4 'mkctl start it' "$CTL" stop --force it
 	equal reason "$(reason it)" stopped
 	"$CTL" rm --force it
 	cpu_online 2 && fail 'CPU 2 is online, unasked'
@@ -104,16 +105,16 @@ test_failed_run_leaves_nothing() {
 	head -c 4M /dev/urandom >/tmp/garbage
 	ends 1 'load: ' "$CTL" run it --cpus 2-3 --memory 512M /tmp/garbage
 	nothing_is_left it 2 3
-	ends 1 'start: ' runs it 2-3 512M 'a="b'
-	nothing_is_left it 2 3
 	instance other 3 64M
 	ends 4 'cpus: ' runs it 2-3 512M
 	nothing_is_left it 2
 	online 3
-	# A signal is as good as a failure; this kexec gives it time to come.
+	# This kexec says that it has loaded, and gives signals time to come.
 	mkdir -p "$bin"
-	printf '#!/bin/sh\necho --multikernel\n[ "$1" = --help ] || sleep 3\n' >"$bin/kexec"
+	printf '#!/bin/sh\necho --multikernel\n[ "$2" != -l ] || sleep 3\n' >"$bin/kexec"
 	chmod +x "$bin/kexec"
+	PATH=$bin:$PATH ends 4 'start: ' runs it 4 64M
+	nothing_is_left it 4
 	PATH=$bin:$PATH runs it 4 64M 2>/tmp/said &
 	pid=$!
 	within 5 test -e "$CONFIGFS/it" || fail 'there is no instance'
@@ -142,11 +143,17 @@ test_follow() {
 	equal 'lives that were printed' "$(grep -c '^=== life' /tmp/followed)" 2
 }
 
+rooms() { "$CTL" check | sed -n 's/.*room for about \([0-9]*\) more instances/\1/p'; }
+
 test_check() {
-	local bin=/tmp/nothing
+	local bin=/tmp/nothing rooms
 	need_mkctl
 	"$CTL" check | sed 's/^/# /'
 	"$CTL" check >/dev/null || fail 'this machine lacks something'
+	rooms=$(rooms)
+	instance it 2 64M
+	equal 'rooms that one instance takes' "$(rooms)" $((rooms - 1))
+	destroy it
 	"$CTL" check --json | /usr/bin/python3 -m json.tool >/dev/null
 	mkdir -p "$bin"
 	printf '#!/bin/sh\n' >"$bin/kexec"

@@ -277,7 +277,7 @@ mod tests {
 
     #[test]
     fn run_takes_its_values() {
-        let line = "mkctl run web -c 2-3,5 -m 1G -r on-failure --append=-x vmlinuz";
+        let line = "mkctl run web -c 2-3,5 -m 1G -r on-failure --append -x vmlinuz";
         let Command::Run(run) = Cli::try_parse_from(line.split(' ')).unwrap().command else {
             panic!("not run");
         };

@@ -17,13 +17,12 @@ use std::{
     sync::atomic::{AtomicBool, Ordering::Relaxed},
 };
 
-/// What was made so far, undone in the opposite order.
+/// What was made so far.
 struct Made<'h> {
     instance: Instance<'h>,
     kexec: Kexec,
     directory: bool,
     offline: CpuSet,
-    image: bool,
 }
 
 /// Returns what was done.
@@ -51,7 +50,6 @@ pub fn run(host: &Host, kexec: Kexec, args: &RunArgs, interrupted: &AtomicBool) 
         kexec,
         directory: false,
         offline: CpuSet::default(),
-        image: false,
     };
     match made.all(args, interrupted) {
         Ok(()) => Ok(format!(
@@ -107,7 +105,6 @@ impl Made<'_> {
         step("load", interrupted, || {
             kexec.load(instance, &args.kernel, args.initrd.as_deref(), &args.append)
         })?;
-        self.image = true;
         step("start", interrupted, || instance.order(Order::Start))
     }
 
@@ -122,7 +119,8 @@ impl Made<'_> {
                 Err(error) => format!("NOT undone: {error}"),
             });
         };
-        if self.image {
+        // Also when kexec was interrupted after the deed.
+        if self.directory && instance.state().is_ok_and(|state| state != "empty") {
             note(self.kexec.unload(instance), "the kernel is unloaded".into());
         }
         if self.directory {
@@ -214,7 +212,9 @@ mod tests {
     #[test]
     fn a_signal_ends_it() {
         let tree = Tree::new(&[("/sys/kernel/config/multikernel/x/cpus", "")]);
-        assert_eq!(run_in(&tree, true).kind, Kind::Interrupted);
+        let error = run_in(&tree, true);
+        assert_eq!(error.kind, Kind::Interrupted);
+        assert_eq!(error.to_string(), "mkdir: interrupted");
         assert!(!tree.host.exists("/sys/kernel/config/multikernel/web"));
     }
 

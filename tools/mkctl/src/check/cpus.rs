@@ -29,7 +29,7 @@ pub fn beside_the_first(host: &Host) -> Finding {
         return Finding::missing(
             what,
             format!("CPU {cpu} cannot go offline"),
-            "boot a kernel with CONFIG_HOTPLUG_CPU=y, and without cpu0_hotplug or maxcpus limits",
+            "boot a kernel with CONFIG_HOTPLUG_CPU=y",
         );
     }
     let state = match offline.is_empty() {
