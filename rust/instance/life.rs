@@ -232,7 +232,12 @@ impl Running {
     /// sibling after the first, then each into the parking loop, which answers; there they are
     /// called together, and all of it is done again when one of them has been woken meanwhile.
     /// CPUs that proved to be parked are given back when others did not.
-    pub(super) fn bury(mut self, name: &Name, trampoline: &Trampoline, stats: &mut Stats) -> Buried {
+    pub(super) fn bury(
+        mut self,
+        name: &Name,
+        trampoline: &Trampoline,
+        stats: &mut Stats,
+    ) -> Buried {
         self.watch = None;
         let lease = &mut self.ready.lease;
         let mut unproven = CpuSet::default();
@@ -250,7 +255,10 @@ impl Running {
                 } else {
                     stats.missing_proofs.count();
                     unproven.insert(claim.cpu());
-                    pr_err!("{name}: CPU {} gives no proof that it stopped\n", claim.cpu());
+                    pr_err!(
+                        "{name}: CPU {} gives no proof that it stopped\n",
+                        claim.cpu()
+                    );
                 }
             });
             if together || !unproven.is_empty() {
