@@ -14,6 +14,7 @@ help:
 	@echo '  make test          every test; the last line counts them'
 	@echo '       T=suite[/case] only these (make test T=list shows the suites)'
 	@echo '  make test-long     the long runs: debug kernel, hours of fuzzing, soak'
+	@echo '  make fuzz          an hour of a hostile peer on the channel'
 	@echo '  make soak N=1000   start and kill an instance so often, look for what is left'
 	@echo '  make shell         a shell on the host kernel, with the module at hand'
 	@echo '  make module        multikernel.ko'
@@ -23,6 +24,7 @@ help:
 	@echo '  make bench         measurements'
 	@echo '  make bench-boot    the boot of a spawn kernel, phase by phase'
 	@echo '  make audit         what spawn kernels touch of the shared hardware'
+	@echo '  make bench-channel the channel between two processors'
 	@echo '  make lint          rustfmt, clippy, checkpatch, shellcheck, sparse, links, unsafe blocks'
 	@echo '  make docs          Documentation as HTML'
 	@echo '  make clean         objects of this checkout; ALL=1: the whole cache, with the kernel'
@@ -37,6 +39,10 @@ test:
 test-long:
 	@$S/install-deps
 	@selftests/run --long $(if $(T),'$(T)')
+
+fuzz:
+	@$S/install-deps
+	@FUZZ_SECONDS=1800 rust/portable/fuzz/run channel
 
 soak:
 	@$S/install-deps
@@ -66,6 +72,9 @@ bench-boot: deps
 audit: deps
 	@$S/audit
 
+bench-channel: deps
+	@$S/bench-channel
+
 lint: deps
 	@$S/lint
 
@@ -78,4 +87,4 @@ clean:
 deps:
 	@$S/install-deps
 
-.PHONY: help demo test test-long soak shell module kernel kexec-tools mkctl bench bench-boot audit lint docs clean deps
+.PHONY: help demo test test-long fuzz soak shell module kernel kexec-tools mkctl bench bench-boot bench-channel audit lint docs clean deps

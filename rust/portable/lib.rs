@@ -8,6 +8,7 @@
 pub mod acpi;
 pub mod boot_params;
 pub mod bzimage;
+pub mod channel;
 pub mod cmdline;
 pub mod cpu_list;
 pub mod e820;

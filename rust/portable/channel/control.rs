@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Control messages.
+
+use super::message::{
+    Violation,
+    INLINE_MAX,
+    PORT_MAX, //
+};
+
+/// A control message.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// Asks to power off within so many milliseconds; 0 is as long as it takes.
+    Shutdown(u32),
+    /// Asks to restart, likewise.
+    Reboot(u32),
+    /// Answers such a request: 0, or an errno.
+    Answer(u32),
+    /// Opens a port; so many bytes can be taken there.
+    Open(u16, u32),
+    /// Ends what is sent on a port: 0 or an errno.
+    Close(u16, u32),
+    /// So many more bytes can be taken on a port.
+    Window(u16, u32),
+}
+
+impl Control {
+    /// As the peer reads it.
+    pub fn encode(self) -> [u8; 8] {
+        let (kind, port, value) = match self {
+            Self::Shutdown(ms) => (1u64, 0, ms),
+            Self::Reboot(ms) => (2, 0, ms),
+            Self::Answer(errno) => (3, 0, errno),
+            Self::Open(port, window) => (4, port, window),
+            Self::Close(port, errno) => (5, port, errno),
+            Self::Window(port, bytes) => (6, port, bytes),
+        };
+        (kind | u64::from(port) << 16 | u64::from(value) << 32).to_le_bytes()
+    }
+
+    /// Checks what the peer wrote. Bytes behind the first 8 are of later versions.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Violation> {
+        let first = bytes.first_chunk().filter(|_| bytes.len() <= INLINE_MAX);
+        let word = u64::from_le_bytes(*first.ok_or(Violation::Control)?);
+        let (port, value) = ((word >> 16) as u16, (word >> 32) as u32);
+        match (word as u16, port) {
+            (1, 0) => Ok(Self::Shutdown(value)),
+            (2, 0) => Ok(Self::Reboot(value)),
+            (3, 0) => Ok(Self::Answer(value)),
+            (4, 1..=PORT_MAX) => Ok(Self::Open(port, value)),
+            (5, 1..=PORT_MAX) => Ok(Self::Close(port, value)),
+            (6, 1..=PORT_MAX) => Ok(Self::Window(port, value)),
+            _ => Err(Violation::Control),
+        }
+    }
+}

@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! One side of the channel: sessions and messages.
+
+use super::{
+    duplex::Sleep,
+    handshake::{
+        Handshake,
+        State, //
+    },
+    hello::{
+        Doorbell,
+        Offer,
+        Terms,
+        Verdict, //
+    },
+    layout::Region,
+    message::{
+        Class,
+        Head,
+        Part,
+        Violation,
+        MESSAGE_MAX, //
+    },
+    ring::{
+        ReceiveError,
+        SendError, //
+    },
+    shared::Shared, //
+};
+
+/// Why a message was not sent or received.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// No session: EPIPE when there was one, ENOTCONN.
+    NotOpen,
+    /// No credit; later there may be: EAGAIN.
+    Full,
+    /// Longer than messages are, or than the room for it: EMSGSIZE.
+    TooLong,
+    /// Another message is unfinished: EBUSY.
+    Unfinished,
+    /// The message that was being received has become void.
+    Void,
+}
+
+/// What was received: the length of the message, and what it is.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// What it is.
+    pub class: Class,
+    /// Bytes.
+    pub length: usize,
+}
+
+/// A message of which there is a part.
+#[derive(Copy, Clone, Debug)]
+struct Unfinished {
+    class: Class,
+    length: usize,
+}
+
+/// One side.
+#[derive(Clone, Debug)]
+pub struct Link<M> {
+    memory: M,
+    handshake: Handshake,
+    sending: Option<Unfinished>,
+    receiving: Option<Unfinished>,
+    violations: u32,
+    last_violation: Option<Violation>,
+}
+
+impl<M: Shared> Link<M> {
+    /// Starts as the host. `generation` is at least any that was ever given in this memory.
+    pub fn host(memory: M, offer: Offer, generation: u32) -> Option<Self> {
+        let region = Region::new(memory.size())?;
+        let handshake = Handshake::host(region, offer, generation, &memory);
+        Some(Self::new(memory, handshake))
+    }
+
+    /// Starts as the spawn. The host is to be rung, if it has a doorbell.
+    pub fn spawn(memory: M, offer: Offer) -> Option<Self> {
+        let region = Region::new(memory.size())?;
+        let handshake = Handshake::spawn(region, offer, &memory);
+        Some(Self::new(memory, handshake))
+    }
+
+    fn new(memory: M, handshake: Handshake) -> Self {
+        Self {
+            memory,
+            handshake,
+            sending: None,
+            receiving: None,
+            violations: 0,
+            last_violation: None,
+        }
+    }
+
+    /// Looks after the session: called when the doorbell was rung, and when nothing was received.
+    /// Whether the peer is to be rung.
+    #[must_use]
+    pub fn poll(&mut self) -> bool {
+        let rung = self.handshake.step(&self.memory);
+        if self.handshake.duplex().is_none() {
+            self.forget();
+        }
+        rung
+    }
+
+    /// As a spawn, begins anew. The host is to be rung.
+    pub fn say_hello(&mut self) {
+        self.handshake.say_hello(&self.memory);
+        self.forget();
+    }
+
+    /// Ends the session. The peer is to be rung.
+    pub fn close(&mut self, verdict: Verdict) {
+        self.handshake.close(&self.memory, verdict);
+        self.forget();
+    }
+
+    fn forget(&mut self) {
+        self.sending = None;
+        self.receiving = None;
+    }
+
+    /// What was agreed, while it is open.
+    pub fn terms(&self) -> Option<&Terms> {
+        match self.handshake.state() {
+            State::Open(terms, _) => Some(terms),
+            _ => None,
+        }
+    }
+
+    /// Why it is closed, if it is.
+    pub fn verdict(&self) -> Option<Verdict> {
+        match self.handshake.state() {
+            State::Closed(verdict) => Some(*verdict),
+            _ => None,
+        }
+    }
+
+    /// The number of the session.
+    pub fn generation(&self) -> u32 {
+        self.handshake.generation()
+    }
+
+    /// How often the peer broke a rule, and which one it was.
+    pub fn violations(&self) -> (u32, Option<Violation>) {
+        (self.violations, self.last_violation)
+    }
+
+    /// How to ring the peer, who may name any CPU there is.
+    pub fn doorbell(&self) -> Option<Doorbell> {
+        self.handshake.peer().doorbell(&self.memory)
+    }
+
+    /// Tells the peer of another doorbell.
+    pub fn move_doorbell(&self, doorbell: Option<Doorbell>) {
+        self.handshake.own().set_doorbell(&self.memory, doorbell);
+    }
+
+    /// The memory.
+    pub fn memory(&self) -> &M {
+        &self.memory
+    }
+
+    /// Ends the session because the peer broke a rule, which it is to be rung for.
+    pub fn violated(&mut self, violation: Violation) -> Error {
+        self.violations = self.violations.saturating_add(1);
+        self.last_violation = Some(violation);
+        self.close(Verdict::Violation);
+        Error::NotOpen
+    }
+
+    /// Sends a message, or as much of it as there is room for: the number of bytes. The rest is
+    /// sent by further calls before anything else is, or [`Link::abort`] makes it void.
+    ///
+    /// # Errors
+    ///
+    /// `Full` when nothing was sent.
+    pub fn send(&mut self, class: Class, bytes: &[u8]) -> Result<usize, Error> {
+        let before = match self.sending {
+            Some(sending) if sending.class != class => return Err(Error::Unfinished),
+            Some(sending) => sending.length,
+            None => 0,
+        };
+        if bytes.len() > MESSAGE_MAX.saturating_sub(before) {
+            return Err(Error::TooLong);
+        }
+        let mut sent = 0;
+        loop {
+            let duplex = self.handshake.duplex().ok_or(Error::NotOpen)?;
+            let rest = bytes.get(sent..).unwrap_or(&[]);
+            let longest = duplex.producer.frame_max() as usize;
+            let (frame, part) = match rest.get(..longest) {
+                Some(first) if rest.len() > longest => (first, Part::More),
+                _ => (rest, Part::Last),
+            };
+            let head = Head {
+                length: frame.len() as u32,
+                class,
+                part,
+            };
+            match duplex.producer.push(&self.memory, head, frame) {
+                Ok(()) => {}
+                Err(SendError::Full) if sent > 0 => return Ok(sent),
+                Err(SendError::Full) => return Err(Error::Full),
+                Err(SendError::TooLong) => return Err(Error::TooLong),
+                Err(SendError::Violation(violation)) => return Err(self.violated(violation)),
+            }
+            sent = sent.saturating_add(frame.len());
+            if part == Part::Last {
+                self.sending = None;
+                return Ok(sent);
+            }
+            let length = before.saturating_add(sent);
+            self.sending = Some(Unfinished { class, length });
+        }
+    }
+
+    /// Makes an unfinished message void.
+    pub fn abort(&mut self) -> Result<(), Error> {
+        let Some(Unfinished { class, .. }) = self.sending else {
+            return Ok(());
+        };
+        let duplex = self.handshake.duplex().ok_or(Error::NotOpen)?;
+        let head = Head {
+            length: 0,
+            class,
+            part: Part::Abort,
+        };
+        match duplex.producer.push(&self.memory, head, &[]) {
+            Ok(()) => self.sending = None,
+            Err(SendError::Violation(violation)) => return Err(self.violated(violation)),
+            Err(_) => return Err(Error::Full),
+        }
+        Ok(())
+    }
+
+    /// Receives a message, if one is complete. Until it is, each call gets the same buffer.
+    ///
+    /// # Errors
+    ///
+    /// `TooLong` when it does not fit: it stays, for a larger buffer with the same start. `Void`
+    /// when the peer gave up in the middle: what comes next is another message.
+    pub fn receive(&mut self, buffer: &mut [u8]) -> Result<Option<Message>, Error> {
+        loop {
+            let duplex = self.handshake.duplex().ok_or(Error::NotOpen)?;
+            let filled = self.receiving.map_or(0, |message| message.length);
+            let room = buffer.get_mut(filled..).unwrap_or(&mut []);
+            let head = match duplex.consumer.pop(&self.memory, room) {
+                Ok(Some(head)) => head,
+                Ok(None) => return Ok(None),
+                Err(ReceiveError::TooLong(more))
+                    if more as usize <= MESSAGE_MAX.saturating_sub(filled) =>
+                {
+                    return Err(Error::TooLong)
+                }
+                Err(ReceiveError::TooLong(_)) => return Err(self.violated(Violation::Message)),
+                Err(ReceiveError::Violation(violation)) => return Err(self.violated(violation)),
+            };
+            let length = filled.saturating_add(head.length as usize);
+            let class = head.class;
+            let goes_on = match self.receiving {
+                Some(message) => message.class == class,
+                None => head.part != Part::Abort,
+            };
+            if !goes_on || length > MESSAGE_MAX {
+                return Err(self.violated(Violation::Message));
+            }
+            self.receiving = None;
+            match head.part {
+                Part::More => self.receiving = Some(Unfinished { class, length }),
+                Part::Last => return Ok(Some(Message { class, length })),
+                Part::Abort => return Err(Error::Void),
+            }
+        }
+    }
+
+    /// Whether the peer is to be rung for what was sent and received. Asked once after many calls
+    /// of [`Link::send`] and [`Link::receive`].
+    #[must_use]
+    pub fn must_ring(&mut self) -> bool {
+        match self.handshake.duplex() {
+            Some(duplex) => duplex.must_ring(&self.memory),
+            None => false,
+        }
+    }
+
+    /// Prepares to sleep until the doorbell rings for a frame, for more room if that is wanted, or
+    /// for the session.
+    pub fn sleep(&mut self, for_room: bool) -> Sleep {
+        let memory = &self.memory;
+        match self
+            .handshake
+            .duplex()
+            .map(|duplex| duplex.sleep(memory, for_room))
+        {
+            Some(Ok(sleep)) => Sleep {
+                awake: sleep.awake || self.handshake.is_news(memory),
+                ..sleep
+            },
+            Some(Err(violation)) => {
+                self.violated(violation);
+                Sleep {
+                    ring: true,
+                    awake: true,
+                }
+            }
+            None => Sleep {
+                ring: false,
+                awake: self.handshake.is_news(memory),
+            },
+        }
+    }
+}

@@ -1,0 +1,139 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Draws what bench-channel measured, and says it as a table.
+    plot.py CHANNEL.JSON FOLDER     writes channel-latency.svg, channel-speed.svg, the table on stdout"""
+
+import json
+import math
+import sys
+
+OURS, FLOOR, CEILING = "multikernel", "cache line", "memcpy"
+COLOURS = ["#c0392b", "#2980b9", "#27ae60", "#8e44ad", "#d68910", "#16a085"]
+WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 720, 380, 70, 40, 50
+
+
+def text(x, y, words, anchor="start", size=12):
+    return f'<text x="{x:.0f}" y="{y:.0f}" font-size="{size}" text-anchor="{anchor}">{words}</text>'
+
+
+def line(x1, y1, x2, y2, colour="#ddd"):
+    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}"/>'
+
+
+def write(name, title, parts):
+    body = "\n".join(parts)
+    with open(name, "w", encoding="ascii") as out:
+        out.write(f"""<!-- SPDX-License-Identifier: GPL-2.0 -->
+<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif">
+<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>
+{text(LEFT, 24, title, size=15)}
+{body}
+</svg>
+""")
+
+
+def human(size):
+    return f"{size >> 20} MiB" if size >= 1 << 20 else f"{size >> 10} KiB" if size >= 1 << 10 else f"{size} B"
+
+
+def colour(kind, kinds):
+    return "#555" if kind in (FLOOR, CEILING) else COLOURS[kinds.index(kind) % len(COLOURS)]
+
+
+def latency(rows, name):
+    """Bars from the left: the median, and a mark at the 99th percentile; a scale for each size."""
+    parts, y = [], TOP + 10
+    kinds = [r["kind"] for r in rows]
+    for size in sorted({r["size"] for r in rows}):
+        of_size = sorted((r for r in rows if r["size"] == size), key=lambda r: r["median"])
+        longest = max(r["other"] for r in of_size)
+        parts.append(text(LEFT + 60, y + 4, f"{human(size)}, to {longest:.0f} ns"))
+        y += 10
+        for row in of_size:
+            def x(value):
+                return LEFT + 60 + (WIDTH - LEFT - 200) * value / longest
+            parts.append(text(LEFT + 52, y + 13, row["kind"], "end"))
+            parts.append(f'<rect x="{x(0):.0f}" y="{y}" width="{x(row["median"]) - x(0):.0f}" height="16" '
+                         f'fill="{colour(row["kind"], kinds)}"/>')
+            parts.append(line(x(row["other"]), y, x(row["other"]), y + 16, "#000"))
+            parts.append(text(x(row["other"]) + 6, y + 13, f'{row["median"]:.0f}, p99 {row["other"]:.0f}'))
+            y += 20
+        y += 20
+    write(name, "Round trip between two processors, median and p99 in ns", parts)
+
+
+def speed(rows, name):
+    """Lines: MB/s by size, both logarithmic."""
+    sizes = sorted({r["size"] for r in rows})
+    kinds = list(dict.fromkeys(r["kind"] for r in rows))
+    low = math.floor(math.log10(min(r["other"] for r in rows)))
+    high = math.ceil(math.log10(max(r["other"] for r in rows)))
+
+    def x(size):
+        return LEFT + (WIDTH - LEFT - 150) * sizes.index(size) / (len(sizes) - 1)
+
+    def y(value):
+        return HEIGHT - BOTTOM - (HEIGHT - BOTTOM - TOP) * (math.log10(value) - low) / (high - low)
+    parts = []
+    for power in range(low, high + 1):
+        parts.append(line(LEFT, y(10**power), x(sizes[-1]), y(10**power)))
+        parts.append(text(LEFT - 8, y(10**power) + 4, f"{10**power:g}", "end"))
+    for size in sizes:
+        parts.append(text(x(size), HEIGHT - BOTTOM + 18, human(size), "middle", 11))
+    ends = []
+    for kind in kinds:
+        points = [(x(r["size"]), y(r["other"])) for r in rows if r["kind"] == kind]
+        dash = ' stroke-dasharray="6 4"' if kind == CEILING else ""
+        parts.append(f'<polyline fill="none" stroke="{colour(kind, kinds)}" stroke-width="2"{dash} points="'
+                     + " ".join(f"{a:.1f},{b:.1f}" for a, b in points) + '"/>')
+        ends.append([points[-1][1], kind])
+    above = -100
+    for end, kind in sorted(ends):
+        above = max(end, above + 15)
+        parts.append(f'<g fill="{colour(kind, kinds)}">{text(x(sizes[-1]) + 8, above + 4, kind)}</g>')
+    write(name, "Bytes that arrive, in MB/s", parts)
+
+
+def table(header, rows):
+    widths = [max(len(r[i]) for r in [header] + rows) for i in range(len(header))]
+    rule = "  ".join("=" * w for w in widths)
+    print(rule)
+    for number, row in enumerate([header] + rows):
+        print("  ".join(c.ljust(w) if not i else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths))).rstrip())
+        if not number:
+            print(rule)
+    print(rule + "\n")
+
+
+def main():
+    with open(sys.argv[1], encoding="ascii") as source:
+        measured = json.load(source)
+    trips = [r for r in measured["rows"] if r["what"] == "round trip ns"]
+    streams = [r for r in measured["rows"] if r["what"] == "messages/s"]
+    latency(trips, f"{sys.argv[2]}/channel-latency.svg")
+    speed(streams, f"{sys.argv[2]}/channel-speed.svg")
+    print("{processor}, processors {cpus}, virtual machine: {virtual}; Linux {kernel}; load {load};\n{scheduling}; "
+          "medians of {repeats} repeats.\n".format(**measured))
+
+    def get(rows, kind, size, which):
+        return next(r[which] for r in rows if r["kind"] == kind and r["size"] == size)
+    sizes = sorted({r["size"] for r in trips})
+    kinds = list(dict.fromkeys(r["kind"] for r in trips))
+    print("Round trip in ns, median and p99:\n")
+    table(["", *(human(s) + w for s in sizes for w in ("", ", p99"))],
+          [[k, *(f"{get(trips, k, s, w):.0f}" for s in sizes for w in ("median", "other"))] for k in kinds])
+    sizes = sorted({r["size"] for r in streams})
+    kinds = list(dict.fromkeys(r["kind"] for r in streams))
+    print("MB/s, and at 64 B messages in a second:\n")
+    table(["", "messages/s", *(human(s) for s in sizes)],
+          [[k, f"{get(streams, k, 64, 'median') / 1e6:.1f} M", *(f"{get(streams, k, s, 'other'):.0f}" for s in sizes)]
+           for k in kinds])
+    ours, best = get(trips, OURS, 64, "median"), min(get(trips, k, 64, "median") for k in kinds if k not in (OURS, CEILING))
+    part = get(streams, OURS, 1 << 20, "other") / get(streams, CEILING, 1 << 20, "other")
+    over = ours / get(trips, FLOOR, 64, "median")
+    print(f"The targets: a round trip of 64 B takes {over:.2f} of the cache line's (at most 2), and {ours / best:.2f} of "
+          f"the best\ncrate's (less than 1); 1 MiB passes at {part:.2f} of memcpy's speed (at least 0.7).")
+    sys.exit(over > 2 or ours >= best or part < 0.7)
+
+
+main()
