@@ -13,7 +13,7 @@ test_one_of_two_reboots() {
 	hears 90 '^b: CPUs: 2$' "$TTY2"
 	ticks 30 a "$TTY1"
 	reaches b rebooting 60
-	equal reason "$(reason b)" reset
+	equal reason "$(reason b)" reboot
 	last=$(uptime_of a "$TTY1")
 	ticks 30 a "$TTY1"
 	ticks 30 a "$TTY1"
