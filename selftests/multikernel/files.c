@@ -252,7 +252,7 @@ TEST_F(life, keeps_four_logs)
 	for (life = 3, line = strtok_r(log, "\n", &lines); life <= 6;
 	     life++, line = strtok_r(NULL, "\n", &lines)) {
 		ASSERT_NE(NULL, line);
-		EXPECT_STREQ(path_of("=== life %d: stopped, reason %s, 0 bytes", life,
+		EXPECT_STREQ(path_of("=== life %d: killed, reason %s, 0 bytes", life,
 				     life % 2 ? "killed" : "stopped"), line);
 	}
 	EXPECT_EQ(NULL, line);
