@@ -141,8 +141,9 @@ impl Lease {
 
     /// Lets the host have all CPUs but these.
     pub(crate) fn keep(&mut self, cpus: &CpuSet) {
+        let before = self.claims.len();
         self.claims.retain(|claim| cpus.contains(claim.cpu));
-        self.whole = false;
+        self.whole &= self.claims.len() == before;
     }
 
     /// Whether it still has every CPU that it was made with.
