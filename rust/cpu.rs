@@ -65,9 +65,8 @@ impl Claim {
     pub(crate) fn apic(&self) -> ApicId {
         self.apic
     }
-}
 
-impl Claim {
+    /// It runs our code, until the host takes it online.
     fn parked(&self) {
         if let (Ok(running), Ok(parked)) = (slot(&RUNNING, self.cpu), slot(&PARKED, self.cpu)) {
             parked.store(1, Release);

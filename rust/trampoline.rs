@@ -150,8 +150,8 @@ impl Trampoline {
     /// that is not yet can wake one that is. So the parked CPUs are called in the end, and those
     /// that answer are in the parking loop all at the same time; from there nothing wakes a CPU.
     ///
-    /// `proof` is told of each proof, or its absence. Returns whether all of them answered that have
-    /// proved; where one has not, only its own absence is certain.
+    /// `proof` is told of each proof, or its absence. Returns whether all that have proved answered;
+    /// where one of these did not, none of the proofs holds.
     pub(crate) fn park<T>(
         &self,
         cpus: &[T],

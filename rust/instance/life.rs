@@ -231,7 +231,7 @@ impl Running {
     /// Stops every CPU and proves it: INIT to all twice, since a CPU that still runs may wake a
     /// sibling after the first, then each into the parking loop, which answers; there they are
     /// called together, and all of it is done again when one of them has been woken meanwhile.
-    /// CPUs that proved to be parked are given back when others did not.
+    /// CPUs that proved to be parked, and answered, are given back when others gave no proof.
     pub(super) fn bury(
         mut self,
         name: &Name,
@@ -261,12 +261,17 @@ impl Running {
                     );
                 }
             });
-            if together || !unproven.is_empty() {
+            if together {
                 break;
             }
+            // Any of them may have been woken since its proof, by one that gave none for example.
+            let hopeless = !unproven.is_empty();
             stats.recalls.count();
             for claim in lease.claims() {
                 unproven.insert(claim.cpu());
+            }
+            if hopeless {
+                break;
             }
         }
         lease.parked_but(&unproven);
