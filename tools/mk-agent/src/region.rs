@@ -5,6 +5,7 @@
 use crate::{
     cli::Place,
     error::{Error, Kind, Result},
+    log::log,
     raw::Memory,
     table::{self, Range},
 };
@@ -80,6 +81,11 @@ fn checked(offset: u64, size: u64) -> Result<Region> {
 
 fn map_memory(range: Range) -> Result<Memory> {
     let region = checked(range.start, range.size)?;
+    log(format_args!(
+        "the region has {} KiB at {:#x}",
+        range.size >> 10,
+        range.start
+    ));
     let refused = |step: Step| move |e: io::Error| explain(step, &e, &Kernel::running());
     let file = File::options()
         .read(true)
