@@ -177,6 +177,12 @@ impl Page {
         self.at.wrapping_add(field)
     }
 
+    /// Where the session word is, and what it is.
+    pub fn session_word(&self, memory: &impl Shared) -> (usize, u64) {
+        let at = self.at(SESSION);
+        (at, memory.load(at))
+    }
+
     /// Reads the session word, and lets what its writer wrote before be seen.
     pub fn session(&self, memory: &impl Shared) -> Session {
         // ORDERING: acquire pairs with the release in `set_session`.

@@ -60,6 +60,25 @@ struct Unfinished {
     length: usize,
 }
 
+/// Words, by offset, that tell whether there may be something to do.
+#[derive(Copy, Clone, Debug)]
+pub struct Signs {
+    /// The next frame is there when this is its stamp.
+    pub frame: (usize, u64),
+    /// Frames were received by the peer when this is another one.
+    pub credit: (usize, u64),
+    /// The peer is in another session when this is another one.
+    pub session: (usize, u64),
+}
+
+impl Signs {
+    /// Whether there may be something to do.
+    pub fn is_news(&self, memory: &impl Shared) -> bool {
+        let is = |(at, word): (usize, u64)| memory.load(at) == word;
+        is(self.frame) || !is(self.credit) || !is(self.session)
+    }
+}
+
 /// One side.
 #[derive(Clone, Debug)]
 pub struct Link<M> {
@@ -276,6 +295,32 @@ impl<M: Shared> Link<M> {
                 Part::Last => return Ok(Some(Message { class, length })),
                 Part::Abort => return Err(Error::Void),
             }
+        }
+    }
+
+    /// Bytes of the longest frame, which is sent whole or not at all; 0 without a session.
+    pub fn frame_max(&self) -> u32 {
+        match self.handshake.state() {
+            State::Open(_, duplex) => duplex.producer.frame_max(),
+            _ => 0,
+        }
+    }
+
+    /// What to look for without the link, as an interrupt does that nobody had to send.
+    pub fn signs(&self) -> Signs {
+        let session = self.handshake.peer().session_word(&self.memory);
+        let (frame, credit) = match self.handshake.state() {
+            State::Open(_, duplex) => (
+                duplex.consumer.awaited(),
+                duplex.producer.credit(&self.memory),
+            ),
+            // The session says it all.
+            _ => ((session.0, !session.1), session),
+        };
+        Signs {
+            frame,
+            credit,
+            session,
         }
     }
 

@@ -137,6 +137,12 @@ impl Ports {
         Ok(())
     }
 
+    /// Whether this side has opened a port, and not closed it.
+    pub fn is_open(&mut self, number: u16) -> bool {
+        self.find(number)
+            .is_some_and(|port| port.ours == Said::Open)
+    }
+
     /// How many bytes may be sent on a port.
     pub fn room(&mut self, number: u16) -> Result<u32, Error> {
         let port = self.find(number).ok_or(Error::NotOpen)?;

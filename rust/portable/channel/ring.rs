@@ -217,6 +217,11 @@ impl Producer {
         Ok(())
     }
 
+    /// Where the consumer tells of frames, and what it tells.
+    pub fn credit(&self, memory: &impl Shared) -> (usize, u64) {
+        (self.ring.credits_at, memory.load(self.ring.credits_at))
+    }
+
     /// Whether frames were sent since the consumer's sleep was looked at.
     pub fn has_news(&self) -> bool {
         self.looked != self.sent.frames
@@ -302,11 +307,17 @@ impl Consumer {
         }
     }
 
+    /// Where the stamp of the next frame will be, and which.
+    pub fn awaited(&self) -> (usize, u64) {
+        let frame = self.received.frames;
+        (self.ring.slot(frame), stamp(self.generation, frame))
+    }
+
     /// Whether the next frame is there.
     pub fn has_frame(&self, memory: &impl Shared) -> bool {
         // ORDERING: acquire pairs with the release in `Producer::push`.
-        memory.load_acquire(self.ring.slot(self.received.frames))
-            == stamp(self.generation, self.received.frames)
+        let (at, stamp) = self.awaited();
+        memory.load_acquire(at) == stamp
     }
 
     /// Receives a frame into the start of `to`, if one is there.

@@ -43,11 +43,18 @@ impl Status {
     /// As the owner, says that this CPU makes progress. Nothing for CPUs that have no beats.
     pub fn beat(&self, memory: &impl Shared, cpu: usize) {
         if let Some(at) = self.beat_at(cpu) {
-            memory.store(at, memory.load(at).wrapping_add(1));
+            memory.store(at, memory.load(at).wrapping_add(1).max(1));
         }
     }
 
-    /// A number that changes as long as this CPU makes progress; 0 if it never had a beat.
+    /// As the owner, says that this CPU has no beats from here on: it goes offline.
+    pub fn rest(&self, memory: &impl Shared, cpu: usize) {
+        if let Some(at) = self.beat_at(cpu) {
+            memory.store(at, 0);
+        }
+    }
+
+    /// A number that changes as long as this CPU makes progress; 0 if it has no beats.
     pub fn beats(&self, memory: &impl Shared, cpu: usize) -> u64 {
         self.beat_at(cpu).map_or(0, |at| memory.load(at))
     }

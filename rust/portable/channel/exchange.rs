@@ -1,0 +1,446 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! One side with queues behind its ports: what a kernel has, whose users come and go.
+
+use super::{
+    control::Control,
+    link::{
+        Error,
+        Link,
+        Message, //
+    },
+    message::{
+        Class,
+        MESSAGE_MAX,
+        PORT_MAX, //
+    },
+    port::{
+        Event,
+        Ports, //
+    },
+    queue::Queue,
+    shared::Shared, //
+};
+
+/// Ports that have a queue: 1 to this. Others are refused.
+pub const QUEUES: usize = 4;
+/// The port of the console: its queue is a memory of what was said, and never full.
+pub const CONSOLE: u16 = 1;
+/// Bytes of a queue that are told to the peer before it is empty.
+const TELL: u32 = 16 << 10;
+/// Most messages taken in one go.
+const BUDGET: u32 = 64;
+const ECONNREFUSED: u32 = 111;
+
+/// Why bytes were not sent.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The peer has never opened that port: ENOTCONN.
+    NotConnected,
+    /// It did, and takes nothing more: EPIPE.
+    Broken,
+    /// Later, perhaps: EAGAIN.
+    Full,
+}
+
+/// What came of [`Exchange::serve`].
+#[derive(Copy, Clone, Debug, Default)]
+pub struct Served {
+    /// The peer is to be rung.
+    pub ring: bool,
+    /// There is more to do; others get their turn first.
+    pub again: bool,
+}
+
+/// A port, with what is to be told to the peer when there is room.
+#[derive(Clone, Debug)]
+struct Gate<B> {
+    queue: Queue<B>,
+    /// Files that are open here.
+    users: u32,
+    /// One of them has sent something.
+    wrote: bool,
+    /// Both sides were open, in this life.
+    met: bool,
+    /// The peer sends nothing more.
+    ended: bool,
+    /// The peer takes nothing more.
+    broken: bool,
+    open: bool,
+    close: bool,
+    widen: u32,
+}
+
+impl<B: AsRef<[u8]> + AsMut<[u8]>> Gate<B> {
+    fn new(buffer: B) -> Self {
+        Self {
+            queue: Queue::new(buffer),
+            users: 0,
+            wrote: false,
+            met: false,
+            ended: false,
+            broken: false,
+            open: false,
+            close: false,
+            widen: 0,
+        }
+    }
+
+    /// The session is over.
+    fn lose(&mut self) {
+        self.ended |= self.met;
+        self.broken |= self.met;
+        self.open = false;
+        self.close = false;
+        self.widen = 0;
+    }
+}
+
+/// The queues, which outlive a session and a life of the peer.
+#[derive(Clone, Debug)]
+pub struct Gates<B>([Gate<B>; QUEUES]);
+
+impl<B: AsRef<[u8]> + AsMut<[u8]>> Gates<B> {
+    /// Makes them of these buffers.
+    pub fn new(buffers: [B; QUEUES]) -> Self {
+        Self(buffers.map(Gate::new))
+    }
+
+    fn find(&mut self, port: u16) -> Option<&mut Gate<B>> {
+        self.0.get_mut(usize::from(port).checked_sub(1)?)
+    }
+
+    fn all(&mut self) -> impl Iterator<Item = (u16, &mut Gate<B>)> {
+        (1..).zip(self.0.iter_mut())
+    }
+
+    /// Forgets what the last life said.
+    pub fn begin(&mut self) {
+        for (_, gate) in self.all() {
+            gate.queue.clear();
+            gate.wrote = false;
+            gate.met = false;
+            gate.ended = false;
+            gate.broken = false;
+        }
+    }
+
+    /// The life is over: what was received can still be read.
+    pub fn end(&mut self) {
+        self.all().for_each(|(_, gate)| gate.lose());
+    }
+
+    /// A file was opened on this port.
+    pub fn attach(&mut self, port: u16) {
+        if let Some(gate) = self.find(port) {
+            gate.users = gate.users.saturating_add(1);
+        }
+    }
+
+    /// It was closed. After the last one the peer is told that there is nothing more, if there was
+    /// something, or if it has said so itself.
+    pub fn detach(&mut self, port: u16) {
+        if let Some(gate) = self.find(port) {
+            gate.users = gate.users.saturating_sub(1);
+            if gate.users == 0 && port != CONSOLE && (gate.wrote || gate.ended) {
+                gate.close = !gate.broken;
+                gate.wrote = false;
+            }
+        }
+    }
+
+    /// Takes bytes out of a queue, each for one reader. Nothing when there is none yet.
+    pub fn take(&mut self, port: u16, to: &mut [u8]) -> Option<usize> {
+        let gate = self.find(port)?;
+        let taken = gate.queue.take(to);
+        if !gate.ended {
+            gate.widen = gate.widen.saturating_add(taken as u32);
+        }
+        (taken > 0 || gate.ended).then_some(taken)
+    }
+
+    /// Copies bytes of the console from `at` on, for each reader: where to go on, and how many.
+    pub fn look(&mut self, at: u64, to: &mut [u8]) -> (u64, usize) {
+        self.find(CONSOLE)
+            .map_or((at, 0), |gate| gate.queue.copy(at, to))
+    }
+
+    /// Number of the next byte of a port.
+    pub fn end_of(&mut self, port: u16) -> u64 {
+        self.find(port).map_or(0, |gate| gate.queue.end())
+    }
+
+    /// Whether bytes wait on a port, or its end does.
+    pub fn is_readable(&mut self, port: u16) -> bool {
+        self.find(port)
+            .is_some_and(|gate| !gate.queue.is_empty() || gate.ended)
+    }
+
+    /// Whether the peer was there, and is no more.
+    pub fn is_broken(&mut self, port: u16) -> bool {
+        self.find(port).is_some_and(|gate| gate.broken)
+    }
+}
+
+/// One side, with what it was asked.
+#[derive(Clone, Debug)]
+pub struct Exchange<M, B> {
+    link: Link<M>,
+    ports: Ports,
+    buffer: B,
+    /// The session that `ports` are of.
+    generation: Option<u32>,
+    /// Ports to be refused, bit by number.
+    refuse: u64,
+    /// Ports are opened for those who use them here; otherwise, when the peer does.
+    eager: bool,
+    /// What the peer asks for: shutdown, reboot, a terminal's size.
+    request: Option<Control>,
+    /// What it answered.
+    answer: Option<u32>,
+    /// Sessions that were opened.
+    sessions: u64,
+}
+
+impl<M: Shared, B: AsRef<[u8]> + AsMut<[u8]>> Exchange<M, B> {
+    /// Begins with a link, and a buffer of [`MESSAGE_MAX`] bytes. With `eager`, ports are opened for
+    /// those who use them on this side; a port that the peer opens is opened in any case.
+    pub fn new(link: Link<M>, buffer: B, eager: bool) -> Option<Self> {
+        (buffer.as_ref().len() >= MESSAGE_MAX).then_some(Self {
+            link,
+            ports: Ports::default(),
+            buffer,
+            generation: None,
+            refuse: 0,
+            eager,
+            request: None,
+            answer: None,
+            sessions: 0,
+        })
+    }
+
+    /// The link.
+    pub fn link(&mut self) -> &mut Link<M> {
+        &mut self.link
+    }
+
+    /// Sessions that there were.
+    pub fn sessions(&self) -> u64 {
+        self.sessions
+    }
+
+    /// What the peer has asked for since the last time.
+    pub fn request(&mut self) -> Option<Control> {
+        self.request.take()
+    }
+
+    /// What it has answered since the last time.
+    pub fn answer(&mut self) -> Option<u32> {
+        self.answer.take()
+    }
+
+    /// Sends a control message that is not about ports.
+    ///
+    /// # Errors
+    ///
+    /// NotConnected, Full.
+    pub fn tell(&mut self, control: Control) -> Result<(), Refusal> {
+        match self.link.send(Class::Control, &control.encode()) {
+            Ok(_) => Ok(()),
+            Err(Error::Full | Error::Unfinished) => Err(Refusal::Full),
+            Err(_) => Err(Refusal::NotConnected),
+        }
+    }
+
+    /// Bytes that could be sent on a port now.
+    ///
+    /// # Errors
+    ///
+    /// NotConnected, Broken.
+    pub fn room(&mut self, gates: &mut Gates<B>, port: u16) -> Result<u32, Refusal> {
+        let gate = gates.find(port).ok_or(Refusal::NotConnected)?;
+        if gate.broken {
+            return Err(Refusal::Broken);
+        }
+        let room = match self.link.terms() {
+            Some(_) => self.ports.room(port).ok(),
+            None => None,
+        };
+        room.ok_or(if gate.met {
+            Refusal::Broken
+        } else {
+            Refusal::NotConnected
+        })
+    }
+
+    /// Sends bytes on a port, as many as fit in one frame.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Exchange::room`], and Full.
+    pub fn send(
+        &mut self,
+        gates: &mut Gates<B>,
+        port: u16,
+        bytes: &[u8],
+    ) -> Result<usize, Refusal> {
+        let room = self.room(gates, port)?.min(self.link.frame_max());
+        let part = bytes.get(..room as usize).unwrap_or(bytes);
+        if part.is_empty() {
+            return Err(Refusal::Full);
+        }
+        match self.ports.send(&mut self.link, port, part) {
+            Ok(sent) => {
+                if let Some(gate) = gates.find(port) {
+                    gate.wrote = true;
+                }
+                Ok(sent)
+            }
+            Err(Error::Full | Error::Unfinished) => Err(Refusal::Full),
+            Err(_) => Err(Refusal::Broken),
+        }
+    }
+
+    /// Somebody uses a port on this side.
+    pub fn used(&mut self, gates: &mut Gates<B>, port: u16) {
+        if let Some(gate) = gates.find(port) {
+            gate.open |= self.eager && self.generation.is_some();
+        }
+    }
+
+    /// Takes in what has come, sends what is due, and prepares to be rung, for room too if that is
+    /// wanted.
+    pub fn serve(&mut self, gates: &mut Gates<B>, for_room: bool) -> Served {
+        let mut served = Served::default();
+        for _ in 0..BUDGET {
+            match self.link.receive(self.buffer.as_mut()) {
+                Ok(Some(message)) => {
+                    self.take(gates, message);
+                    continue;
+                }
+                Err(Error::Void) => continue,
+                // Messages are not longer than the buffer.
+                Ok(None) | Err(_) => {}
+            }
+            served.ring |= self.link.poll();
+            self.follow(gates);
+            let due = self.flush(gates);
+            served.ring |= self.link.must_ring();
+            let sleep = self.link.sleep(for_room || due);
+            served.ring |= sleep.ring;
+            if !sleep.awake {
+                return served;
+            }
+        }
+        served.again = true;
+        served
+    }
+
+    /// Sees whether the session is another one.
+    fn follow(&mut self, gates: &mut Gates<B>) {
+        let now = self.link.terms().is_some().then(|| self.link.generation());
+        if now == self.generation {
+            return;
+        }
+        self.generation = now;
+        self.ports = Ports::default();
+        self.refuse = 0;
+        gates.end();
+        if now.is_some() {
+            self.sessions = self.sessions.saturating_add(1);
+            for (_, gate) in gates.all() {
+                gate.open = self.eager && gate.users > 0;
+            }
+        }
+    }
+
+    fn take(&mut self, gates: &mut Gates<B>, message: Message) {
+        let bytes = self.buffer.as_ref().get(..message.length).unwrap_or(&[]);
+        let event = match self.ports.received(message, bytes) {
+            Ok(event) => event,
+            Err(violation) => {
+                let _ = self.link.violated(violation);
+                return;
+            }
+        };
+        match event {
+            Event::Opened(port) => match gates.find(port) {
+                Some(gate) => {
+                    gate.open = true;
+                    gate.met = true;
+                    gate.ended = false;
+                    gate.broken = false;
+                }
+                None => self.refuse |= 1u64.checked_shl(u32::from(port)).unwrap_or(0),
+            },
+            Event::Closed(port, errno) => {
+                if let Some(gate) = gates.find(port) {
+                    gate.ended = true;
+                    gate.broken = errno != 0;
+                    gate.close |= gate.users == 0 || port == CONSOLE || errno != 0;
+                }
+            }
+            Event::Bytes(port) => {
+                if let Some(gate) = gates.find(port) {
+                    gate.queue.push(bytes);
+                    if port == CONSOLE {
+                        gate.widen = gate.widen.saturating_add(message.length as u32);
+                    }
+                }
+            }
+            Event::Other(Control::Answer(errno)) => self.answer = Some(errno),
+            Event::Other(request) => self.request = Some(request),
+            Event::Room(_) | Event::Dropped | Event::Log => {}
+        }
+    }
+
+    /// Sends what is due. Whether something is left for want of room.
+    fn flush(&mut self, gates: &mut Gates<B>) -> bool {
+        if self.link.terms().is_none() {
+            return false;
+        }
+        let mut due = false;
+        for port in (QUEUES as u16).saturating_add(1)..=PORT_MAX {
+            let bit = 1u64.checked_shl(u32::from(port)).unwrap_or(0);
+            if self.refuse & bit != 0 {
+                match self.ports.close(&mut self.link, port, ECONNREFUSED) {
+                    Err(Error::Full | Error::Unfinished) => due = true,
+                    _ => self.refuse &= !bit,
+                }
+            }
+        }
+        for (port, gate) in gates.all() {
+            if gate.open {
+                let window = match port {
+                    CONSOLE => gate.queue.room().saturating_add(gate.queue.len()),
+                    _ => gate.queue.room(),
+                };
+                // Full of what nobody has read: later.
+                if window > 0 {
+                    match self.ports.open(&mut self.link, port, window as u32) {
+                        Err(Error::Full) => due = true,
+                        _ => gate.open = false,
+                    }
+                }
+            }
+            if gate.widen >= TELL || (gate.widen > 0 && gate.queue.is_empty()) {
+                match self.ports.widen(&mut self.link, port, gate.widen) {
+                    Err(Error::Full | Error::Unfinished) => due = true,
+                    _ => gate.widen = 0,
+                }
+            }
+            if gate.close && !self.ports.is_open(port) {
+                gate.close = gate.open;
+            } else if gate.close {
+                match self.ports.close(&mut self.link, port, 0) {
+                    Err(Error::Full | Error::Unfinished) => due = true,
+                    _ => {
+                        gate.close = false;
+                        gate.broken = true;
+                    }
+                }
+            }
+        }
+        due
+    }
+}

@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Ports with queues: what users of both sides see.
+
+#[path = "channel/memory.rs"]
+mod memory;
+
+use memory::Plain;
+use multikernel_portable::channel::{
+    control::Control,
+    exchange::{Exchange, Gates, Refusal, CONSOLE},
+    heart::Heart,
+    hello::{Offer, Verdict},
+    layout::{Region, Role, SIZE_MIN},
+    link::Link,
+    message::MESSAGE_MAX,
+    queue::Queue,
+    shared::Shared,
+    status::Status,
+};
+use proptest::prelude::*;
+use std::collections::VecDeque;
+
+const QUEUE: usize = 64 << 10;
+
+struct Side {
+    exchange: Exchange<Plain, Vec<u8>>,
+    gates: Gates<Vec<u8>>,
+}
+
+impl Side {
+    fn new(link: Link<Plain>, eager: bool) -> Self {
+        let exchange = Exchange::new(link, vec![0; MESSAGE_MAX], eager).unwrap();
+        let mut gates = Gates::new([(); 4].map(|()| vec![0; QUEUE]));
+        gates.begin();
+        Self { exchange, gates }
+    }
+
+    fn serve(&mut self) -> bool {
+        let served = self.exchange.serve(&mut self.gates, false);
+        served.ring || served.again
+    }
+
+    fn attach(&mut self, port: u16) {
+        self.gates.attach(port);
+        self.exchange.used(&mut self.gates, port);
+    }
+
+    fn send(&mut self, port: u16, bytes: &[u8]) -> Result<usize, Refusal> {
+        self.exchange.send(&mut self.gates, port, bytes)
+    }
+
+    fn take(&mut self, port: u16) -> Option<Vec<u8>> {
+        let mut bytes = vec![0; QUEUE];
+        let taken = self.gates.take(port, &mut bytes)?;
+        bytes.truncate(taken);
+        Some(bytes)
+    }
+}
+
+/// A host and a spawn that have met.
+fn meet() -> (Plain, Side, Side) {
+    let memory = Plain::new(SIZE_MIN);
+    let host = Link::host(memory.clone(), Offer::default(), 0).unwrap();
+    let spawn = Link::spawn(memory.clone(), Offer::default()).unwrap();
+    let (mut host, mut spawn) = (Side::new(host, false), Side::new(spawn, true));
+    settle(&mut host, &mut spawn);
+    (memory, host, spawn)
+}
+
+fn settle(host: &mut Side, spawn: &mut Side) {
+    let mut quiet = 0;
+    for _ in 0..100 {
+        quiet = if host.serve() | spawn.serve() {
+            0
+        } else {
+            quiet + 1
+        };
+        if quiet == 2 {
+            return;
+        }
+    }
+    panic!("they never come to rest");
+}
+
+#[test]
+fn a_port_is_open_when_somebody_in_the_spawn_uses_it() {
+    let (_, mut host, mut spawn) = meet();
+    host.attach(2);
+    settle(&mut host, &mut spawn);
+    assert_eq!(host.send(2, b"early"), Err(Refusal::NotConnected));
+    spawn.attach(2);
+    settle(&mut host, &mut spawn);
+    assert_eq!(host.send(2, b"to the spawn"), Ok(12));
+    assert_eq!(spawn.send(2, b"to the host"), Ok(11));
+    assert_eq!(spawn.take(2), None);
+    settle(&mut host, &mut spawn);
+    assert_eq!(spawn.take(2).unwrap(), b"to the spawn");
+    assert_eq!(host.take(2).unwrap(), b"to the host");
+    assert_eq!(host.take(2), None);
+}
+
+#[test]
+fn the_last_close_is_an_end_and_the_port_can_be_used_again() {
+    let (_, mut host, mut spawn) = meet();
+    for _ in 0..3 {
+        host.attach(3);
+        spawn.attach(3);
+        settle(&mut host, &mut spawn);
+        host.send(3, b"request").unwrap();
+        host.gates.detach(3);
+        settle(&mut host, &mut spawn);
+        assert_eq!(spawn.take(3).unwrap(), b"request");
+        assert_eq!(spawn.take(3).unwrap(), b"");
+        // The other direction stays open.
+        spawn.send(3, b"answer").unwrap();
+        spawn.gates.detach(3);
+        settle(&mut host, &mut spawn);
+        host.gates.attach(3);
+        assert_eq!(host.take(3).unwrap(), b"answer");
+        assert_eq!(host.take(3).unwrap(), b"");
+        assert_eq!(host.send(3, b"late"), Err(Refusal::Broken));
+        host.gates.detach(3);
+        settle(&mut host, &mut spawn);
+    }
+}
+
+#[test]
+fn a_slow_reader_holds_up_the_writer_of_its_port_only() {
+    let (_, mut host, mut spawn) = meet();
+    for port in [2, 3] {
+        spawn.attach(port);
+        host.attach(port);
+    }
+    settle(&mut host, &mut spawn);
+    let mut sent = 0;
+    for _ in 0..1000 {
+        match spawn.send(2, &[7; 1000]) {
+            Ok(n) => sent += n,
+            Err(refusal) => assert_eq!(refusal, Refusal::Full),
+        }
+        settle(&mut host, &mut spawn);
+    }
+    assert_eq!(sent, QUEUE);
+    spawn.send(3, b"through").unwrap();
+    settle(&mut host, &mut spawn);
+    assert_eq!(host.take(3).unwrap(), b"through");
+    assert_eq!(host.take(2).unwrap().len(), QUEUE);
+    settle(&mut host, &mut spawn);
+    assert!(spawn.send(2, &[7; 1000]).is_ok());
+}
+
+#[test]
+fn the_console_remembers_the_newest_and_never_stalls() {
+    let (_, mut host, mut spawn) = meet();
+    spawn.attach(CONSOLE);
+    settle(&mut host, &mut spawn);
+    let mut sent = 0u64;
+    while sent < 3 * QUEUE as u64 {
+        let line = format!("line {sent:10}\n");
+        sent += spawn.send(CONSOLE, line.as_bytes()).unwrap() as u64;
+        settle(&mut host, &mut spawn);
+    }
+    let (mut at, mut seen) = (0, Vec::new());
+    loop {
+        let mut part = [0; 1000];
+        let (next, copied) = host.gates.look(at, &mut part);
+        at = next;
+        if copied == 0 {
+            break;
+        }
+        seen.extend_from_slice(&part[..copied]);
+    }
+    assert_eq!((at, seen.len()), (sent, QUEUE));
+    assert!(String::from_utf8(seen)
+        .unwrap()
+        .ends_with(&format!("line {:10}\n", sent - 16)));
+}
+
+#[test]
+fn who_waited_learns_that_the_session_is_over() {
+    let (_, mut host, mut spawn) = meet();
+    host.attach(2);
+    spawn.attach(2);
+    settle(&mut host, &mut spawn);
+    spawn.send(2, b"last words").unwrap();
+    settle(&mut host, &mut spawn);
+    assert!(!host.gates.is_broken(2));
+    spawn.exchange.link().close(Verdict::Gone);
+    host.serve();
+    assert_eq!(host.send(2, b"x"), Err(Refusal::Broken));
+    assert_eq!(host.take(2).unwrap(), b"last words");
+    assert_eq!(host.take(2).unwrap(), b"");
+    // Another life has nothing of the old one.
+    host.gates.begin();
+    assert_eq!(host.take(2), None);
+    assert_eq!(host.exchange.sessions(), 1);
+}
+
+#[test]
+fn ports_without_a_queue_are_refused() {
+    let (_, mut host, mut spawn) = meet();
+    let memory = spawn.exchange.link().memory().clone();
+    let mut raw = Link::spawn(memory, Offer::default()).unwrap();
+    while raw.poll() | host.serve() {}
+    raw.send(
+        multikernel_portable::channel::message::Class::Control,
+        &Control::Open(63, 1).encode(),
+    )
+    .unwrap();
+    host.serve();
+    let mut buffer = vec![0; MESSAGE_MAX];
+    let message = raw.receive(&mut buffer).unwrap().unwrap();
+    assert_eq!(
+        Control::decode(&buffer[..message.length]),
+        Ok(Control::Close(63, 111))
+    );
+    spawn.gates.end();
+}
+
+#[test]
+fn requests_and_answers_arrive() {
+    let (_, mut host, mut spawn) = meet();
+    host.exchange.tell(Control::Shutdown(5000)).unwrap();
+    settle(&mut host, &mut spawn);
+    assert_eq!(spawn.exchange.request(), Some(Control::Shutdown(5000)));
+    assert_eq!(spawn.exchange.request(), None);
+    spawn.exchange.tell(Control::Answer(0)).unwrap();
+    settle(&mut host, &mut spawn);
+    assert_eq!(host.exchange.answer(), Some(0));
+}
+
+#[test]
+fn signs_tell_of_frames_credits_and_sessions() {
+    let (memory, mut host, mut spawn) = meet();
+    let is_news = |side: &mut Side| side.exchange.link().signs().is_news(&memory);
+    assert!(!is_news(&mut host) && !is_news(&mut spawn));
+    let quiet = host.exchange.link().signs();
+    spawn.exchange.tell(Control::Answer(0)).unwrap();
+    assert!(quiet.is_news(&memory) && is_news(&mut host));
+    settle(&mut host, &mut spawn);
+    let quiet = host.exchange.link().signs();
+    spawn.exchange.link().close(Verdict::Gone);
+    assert!(quiet.is_news(&memory));
+    // The host's credit for the frame above.
+    let quiet = spawn.exchange.link().signs();
+    assert!(!quiet.is_news(&memory));
+}
+
+#[test]
+fn a_silent_cpu_is_told_from_one_that_beats_and_one_that_rests() {
+    let memory = Plain::new(SIZE_MIN);
+    let region = Region::new(memory.size()).unwrap();
+    let status = Status::new(&region, Role::Spawn);
+    let mut heart = Heart::default();
+    assert_eq!(heart.look(&memory, &status, 250), None);
+    status.beat(&memory, 0);
+    status.beat(&memory, 5);
+    assert_eq!(heart.look(&memory, &status, 250), Some((0, 0)));
+    for n in 1..=4 {
+        status.beat(&memory, 0);
+        assert_eq!(heart.look(&memory, &status, 250), Some((5, 250 * n)));
+    }
+    status.beat(&memory, 5);
+    status.rest(&memory, 5);
+    assert_eq!(heart.look(&memory, &status, 250), Some((0, 250)));
+}
+
+proptest! {
+    /// Against a plain list of bytes.
+    #[test]
+    fn a_queue_keeps_the_newest(
+        capacity in 1usize..50,
+        steps in proptest::collection::vec((any::<bool>(), 0usize..70), 0..100),
+    ) {
+        let mut queue = Queue::new(vec![0; capacity]);
+        let mut model = VecDeque::new();
+        let mut number = 0u8;
+        for (push, length) in steps {
+            if push {
+                let bytes: Vec<u8> = (0..length).map(|i| number.wrapping_add(i as u8)).collect();
+                number = number.wrapping_add(length as u8);
+                queue.push(&bytes);
+                model.extend(bytes);
+                while model.len() > capacity {
+                    model.pop_front();
+                }
+            } else {
+                let mut bytes = vec![0; length];
+                let taken = queue.take(&mut bytes);
+                let expected: Vec<u8> = model.drain(..length.min(model.len())).collect();
+                prop_assert_eq!(&bytes[..taken], &expected[..]);
+            }
+            prop_assert_eq!(queue.len(), model.len());
+            prop_assert_eq!(queue.room(), capacity - model.len());
+        }
+    }
+}
