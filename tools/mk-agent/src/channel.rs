@@ -8,7 +8,6 @@ use multikernel_portable::channel::{
     link::{Error, Link},
     message::Class,
     port::Ports,
-    shared::Shared,
 };
 
 /// ECONNREFUSED: nobody has this port.
@@ -34,11 +33,6 @@ impl Channel {
         self.link.terms().is_some()
     }
 
-    /// Bytes that are sent as one frame, so that no message is ever unfinished.
-    pub fn frame(&self) -> usize {
-        self.link.memory().size() / 16
-    }
-
     /// A new session begins: no port is open.
     pub fn begin(&mut self) {
         self.ports = Ports::default();
@@ -50,10 +44,12 @@ impl Channel {
         self.link.send(Class::Control, &control.encode()).is_ok()
     }
 
-    /// How many bytes may be sent on a port as one frame now.
+    /// How many bytes may be sent on a port now. One frame at a time, so that no message is ever
+    /// unfinished.
     pub fn room(&mut self, number: u16) -> usize {
         let room = self.ports.room(number).unwrap_or(0);
-        self.frame().min(room as usize)
+        // CAST: A window is at most 2^30.
+        room.min(self.link.frame_max()) as usize
     }
 
     /// Whether it was closed, or needs not to be.

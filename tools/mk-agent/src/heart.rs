@@ -48,9 +48,12 @@ impl Heart {
             Ok(Ok(())) => PROMISE_MS,
             _ => ORDINARY_PROMISE_MS,
         };
+        let status = Status::new(&memory.region(), Role::Spawn);
+        // Another agent was here before, perhaps.
+        (0..CPUS).for_each(|cpu| status.rest(&memory, cpu));
         Self {
             memory,
-            status: Status::new(&memory.region(), Role::Spawn),
+            status,
             threads: BTreeMap::new(),
             looked: None,
             promise_ms,
@@ -90,7 +93,7 @@ fn online() -> Vec<usize> {
     list.iter().filter_map(|cpu| cpu.try_into().ok()).collect()
 }
 
-/// Until the CPU goes offline, when the kernel moves us to another one.
+/// Until the CPU goes offline: then the kernel moves us to another one.
 fn beat(memory: Memory, status: Status, cpu: usize) {
     let mut only = CpuSet::new();
     only.set(cpu);
@@ -102,4 +105,5 @@ fn beat(memory: Memory, status: Status, cpu: usize) {
         status.beat(&memory, cpu);
         thread::sleep(BEAT);
     }
+    status.rest(&memory, cpu);
 }

@@ -45,12 +45,17 @@ impl Random {
 
 #[test]
 fn each_cpu_beats() {
-    let (spawn, host) = Spawn::meet(NEITHER);
+    let mut spawn = Spawn::new();
+    let (memory, status) = (spawn.memory(), spawn.status());
+    // Of a CPU that an agent before had, and that is no more.
+    status.beat(&memory, CPUS - 1);
+    spawn.start(NEITHER);
+    let mut host = spawn.host();
+    host.meet();
     let promise = host.link.terms().unwrap().peer_beat_ms;
     assert!([250, 2000].contains(&promise), "{promise}");
     let online = text("/sys/devices/system/cpu/online".as_ref()).unwrap();
     let online = CpuSet::parse(online.trim().as_bytes()).unwrap();
-    let (memory, status) = (spawn.memory(), spawn.status());
     let beats = |cpu| status.beats(&memory, cpu);
     for cpu in online
         .iter()
