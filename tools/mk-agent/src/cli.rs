@@ -14,6 +14,8 @@ Examples:
       mk-agent --console /bin/sh -l
   Only beats, and orderly shutdown:
       mk-agent --no-console --no-ports
+  A file to 'mkctl recv web 2' on the host:
+      mk-agent --connect 2 <file
 
 Exit status:
   0    ended by a signal; the host knows
@@ -49,6 +51,9 @@ pub struct Cli {
     /// No sockets
     #[arg(long)]
     pub no_ports: bool,
+    /// Be no agent, but a client of a port's socket, with standard input and output
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(2..=4))]
+    pub connect: Option<u16>,
     /// Log to /dev/kmsg, not to standard error
     #[arg(long)]
     pub kmsg: bool,

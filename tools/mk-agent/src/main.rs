@@ -6,6 +6,7 @@
 mod agent;
 mod channel;
 mod cli;
+mod client;
 mod console;
 mod error;
 mod heart;
@@ -47,6 +48,10 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result {
+    if let Some(number) = cli.connect {
+        return client::connect(&cli.sockets, number)
+            .map_err(|e| failed(&format!("port {number}"), &e));
+    }
     if cli.kmsg {
         log::to_kernel().map_err(|e| failed("/dev/kmsg", &e))?;
     }

@@ -19,6 +19,7 @@ use std::{
     io::{Read, Write},
     net::Shutdown,
     os::unix::{fs::PermissionsExt, net::UnixStream},
+    process::Stdio,
     thread,
     time::{Duration, Instant},
 };
@@ -190,6 +191,30 @@ fn a_client_that_goes_and_one_that_waits() {
     host.ports.close(&mut host.link, 2, 5).unwrap();
     assert_eq!(next.read(&mut bytes).unwrap(), 0);
     host.until("the end", |host| host.port(2).closed.is_some());
+}
+
+#[test]
+fn a_client_without_socat() {
+    let (spawn, mut host) = Spawn::meet(PORTS);
+    until("a socket", || spawn.path("port2").exists().then_some(()));
+    let bytes = Random(9).bytes(100_000);
+    let input = spawn.path("input");
+    std::fs::write(&input, &bytes).unwrap();
+    let client = spawn
+        .command(&["--connect", "2"])
+        .stdin(std::fs::File::open(input).unwrap())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    host.until("an open port", |host| host.port(2).opened);
+    host.open(2);
+    host.until("the end", |host| host.port(2).closed == Some(0));
+    assert!(host.port(2).bytes == bytes);
+    host.send(2, &bytes);
+    host.ports.close(&mut host.link, 2, 0).unwrap();
+    let output = thread::spawn(|| client.wait_with_output().unwrap());
+    host.until("the client's end", |_| output.is_finished());
+    assert!(output.join().unwrap().stdout == bytes);
 }
 
 #[test]
