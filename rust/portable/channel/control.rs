@@ -23,6 +23,8 @@ pub enum Control {
     Close(u16, u32),
     /// So many more bytes can be taken on a port.
     Window(u16, u32),
+    /// The terminal at the port has this size now: rows in the upper 16 bits, columns in the lower.
+    Resize(u16, u32),
 }
 
 impl Control {
@@ -35,6 +37,7 @@ impl Control {
             Self::Open(port, window) => (4, port, window),
             Self::Close(port, errno) => (5, port, errno),
             Self::Window(port, bytes) => (6, port, bytes),
+            Self::Resize(port, size) => (7, port, size),
         };
         (kind | u64::from(port) << 16 | u64::from(value) << 32).to_le_bytes()
     }
@@ -51,6 +54,7 @@ impl Control {
             (4, 1..=PORT_MAX) => Ok(Self::Open(port, value)),
             (5, 1..=PORT_MAX) => Ok(Self::Close(port, value)),
             (6, 1..=PORT_MAX) => Ok(Self::Window(port, value)),
+            (7, 1..=PORT_MAX) => Ok(Self::Resize(port, value)),
             _ => Err(Violation::Control),
         }
     }

@@ -127,7 +127,7 @@ fn what_breaks_a_rule() {
     let open = Control::Open(7, 10).encode();
     let close = Control::Close(7, 0).encode();
     let window = |bytes| Control::Window(7, bytes).encode();
-    let cases: [(&[&[u8]], _); 11] = [
+    let cases: [(&[&[u8]], _); 13] = [
         (&[&close, &close], Violation::Window),
         (&[&Control::Open(64, 1).encode()], Violation::Control),
         (&[&open, &open], Violation::Window),
@@ -142,6 +142,8 @@ fn what_breaks_a_rule() {
         (&[&[open, [0; 8]].concat().repeat(4)], Violation::Control),
         (&[&[0; 8]], Violation::Control),
         (&[&Control::Close(0, 0).encode()], Violation::Control),
+        (&[&Control::Resize(64, 1).encode()], Violation::Control),
+        (&[&[8, 0, 1, 0, 0, 0, 0, 0]], Violation::Control),
     ];
     for (messages, violation) in cases {
         let mut ports = Ports::default();
@@ -173,6 +175,7 @@ fn requests_are_the_users() {
         Control::Shutdown(5),
         Control::Reboot(0),
         Control::Answer(u32::MAX),
+        Control::Resize(1, 24 << 16 | 80),
     ] {
         host.link.send(Class::Control, &control.encode()).unwrap();
         assert_eq!(spawn.next(), Some(Ok(Event::Other(control))));
