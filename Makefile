@@ -21,6 +21,7 @@ help:
 	@echo '  make kernel        Linux 7.3 with patches/linux    [LINUX_SRC=tree or tarball]'
 	@echo '  make kexec-tools   kexec with patches/kexec-tools  [KEXEC_TOOLS_SRC=tree or tarball]'
 	@echo '  make mkctl         mkctl, which runs and looks after instances; its man pages'
+	@echo '  make agent         mk-agent, which speaks for a spawn kernel; its man page'
 	@echo '  make bench         measurements'
 	@echo '  make bench-boot    the boot of a spawn kernel, phase by phase'
 	@echo '  make audit         what spawn kernels touch of the shared hardware'
@@ -63,6 +64,9 @@ kexec-tools: deps
 mkctl: deps
 	@$S/build-mkctl
 
+agent: deps
+	@$S/build-agent
+
 bench: deps
 	@$S/bench
 
@@ -87,4 +91,4 @@ clean:
 deps:
 	@$S/install-deps
 
-.PHONY: help demo test test-long fuzz soak shell module kernel kexec-tools mkctl bench bench-boot bench-channel audit lint docs clean deps
+.PHONY: help demo test test-long fuzz soak shell module kernel kexec-tools mkctl agent bench bench-boot bench-channel audit lint docs clean deps

@@ -4,7 +4,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use multikernel_portable::{cpu_list::CpuSet, name::Name, size};
-use std::{ffi::OsString, path::PathBuf, time::Duration};
+use std::{ffi::OsString, fmt, path::PathBuf, time::Duration};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -17,6 +17,8 @@ Examples:
       mkctl list
   Wait for its end, then read what it said:
       mkctl wait web && mkctl log web
+  A shell in it, if mk-agent runs there:
+      mkctl console web
   Remove it, and give CPUs and memory back to the host:
       mkctl rm --force --online web
 
@@ -70,6 +72,60 @@ Examples:
   mkctl run web --cpus 2-3 --memory 512M --initrd initrd.img vmlinuz
   mkctl run web -c 2 -m 256M -r always -a 'console=ttyS1,115200 quiet' vmlinuz")]
     Run(RunArgs),
+    /// Use the shell that mk-agent gives in an instance
+    ///
+    /// Shows what was said there from boot on, as far as it is kept (64 KiB), then passes each key but one.
+    /// Several can look at once, and type. Ends when the instance does, and says how. Waits for mk-agent to
+    /// come up. When the input is no terminal, its bytes are passed, and after its end words still come.
+    #[command(after_help = "\
+Examples:
+  mkctl console web                               # Ctrl-] leaves it
+  mkctl console web --escape ^A
+  echo 'poweroff -f' | mkctl console web --wait 10")]
+    Console {
+        /// The key that leaves: ^], another one with Ctrl, a character, or none
+        #[arg(short, long, value_name = "KEY", default_value_t = Escape::default(), value_parser = escape)]
+        escape: Escape,
+        #[command(flatten)]
+        wait: Wait,
+        #[arg(value_parser = name, help = "The instance")]
+        name: Name,
+    },
+    /// Send a file, or stdin, to a port of an instance
+    ///
+    /// In the instance it is read from the socket /run/multikernel/portN, which mk-agent makes there. Waits
+    /// until somebody there connects.
+    #[command(after_help = "\
+Example:
+  mkctl send web 2 data.tar                       # in web: socat UNIX:/run/multikernel/port2 - | tar -x
+
+Exit status: 0 all was sent, 1 the other side closed before, 4 the instance has ended.")]
+    Send {
+        #[command(flatten)]
+        wait: Wait,
+        #[arg(value_parser = name, help = "The instance")]
+        name: Name,
+        /// 2, 3 or 4
+        #[arg(value_parser = clap::value_parser!(u16).range(2..=4))]
+        port: u16,
+        #[arg(value_hint = ValueHint::FilePath)]
+        file: Option<PathBuf>,
+    },
+    /// Receive from a port of an instance, to stdout, until the other side closes
+    #[command(after_help = "\
+Example:
+  mkctl recv web 3 >answer                        # in web: socat - UNIX:/run/multikernel/port3 <answer
+
+Exit status: 0 the other side closed, 4 the instance has ended.")]
+    Recv {
+        #[command(flatten)]
+        wait: Wait,
+        #[arg(value_parser = name, help = "The instance")]
+        name: Name,
+        /// 2, 3 or 4
+        #[arg(value_parser = clap::value_parser!(u16).range(2..=4))]
+        port: u16,
+    },
     /// Start the kernel that is loaded
     Start {
         #[arg(value_parser = name, help = "The instance")]
@@ -165,8 +221,48 @@ Examples:
     },
 }
 
+#[derive(Args, Clone, Copy)]
+pub struct Wait {
+    /// Wait no longer for the other side to be there: 30, 1.5s, 500ms, 10m
+    #[arg(short, long, value_name = "TIME", value_parser = duration)]
+    pub wait: Option<Duration>,
+}
+
+/// The key that leaves a console.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Escape(pub Option<u8>);
+
+impl Default for Escape {
+    fn default() -> Self {
+        Self(Some(0x1d))
+    }
+}
+
+impl fmt::Display for Escape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None => f.write_str("none"),
+            Some(key @ 1..=31) => write!(f, "^{}", (key ^ 0x40) as char),
+            Some(key) => write!(f, "{}", key as char),
+        }
+    }
+}
+
+fn escape(text: &str) -> Result<Escape, String> {
+    let key = match text.as_bytes() {
+        b"none" => None,
+        [b'^', key @ (b'@'..=b'_' | b'a'..=b'z')] if key & 0x1f != 0 => Some(key & 0x1f),
+        [key @ b' '..=b'~'] => Some(*key),
+        _ => return Err("give a key as ^], or none".into()),
+    };
+    Ok(Escape(key))
+}
+
 #[derive(Args)]
 pub struct RunArgs {
+    /// Use its console at once, as 'mkctl console'
+    #[arg(short = 't', long)]
+    pub console: bool,
     /// CPUs of the host, as 2-3,5; never CPU 0
     #[arg(short, long, value_parser = cpus)]
     pub cpus: CpuSet,
@@ -300,10 +396,28 @@ mod tests {
             "mkctl wait web --state dead",
             "mkctl wait web --timeout 1d",
             "mkctl wait web --timeout=-1",
+            "mkctl console web --escape ^[[A",
+            "mkctl console web --escape ^@",
+            "mkctl send web 1",
+            "mkctl recv web 5",
         ] {
             let error = Cli::try_parse_from(line.split(' ')).err().expect(line);
             assert_eq!(error.exit_code(), 2, "{line}");
         }
+    }
+
+    #[test]
+    fn keys_have_names() {
+        for (text, key) in [
+            ("^]", Some(0x1d)),
+            ("^a", Some(1)),
+            ("~", Some(b'~')),
+            ("none", None),
+        ] {
+            assert_eq!(escape(text), Ok(Escape(key)), "{text}");
+        }
+        assert_eq!(Escape(Some(0x1d)).to_string(), "^]");
+        assert_eq!(Escape(Some(b'~')).to_string(), "~");
     }
 
     #[test]

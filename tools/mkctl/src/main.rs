@@ -8,7 +8,9 @@
 mod check;
 mod cli;
 mod config;
+mod console;
 mod cpu;
+mod device;
 mod error;
 mod host;
 mod instance;
@@ -16,13 +18,15 @@ mod kexec;
 mod kmsg;
 mod log;
 mod output;
+mod port;
 mod run;
 mod table;
+mod terminal;
 mod vmcore;
 mod wait;
 
 use clap::Parser;
-use cli::{Cli, Command};
+use cli::{Cli, Command, Escape};
 use error::{Error, Kind, Result};
 use host::Host;
 use instance::{Instance, Order};
@@ -64,6 +68,35 @@ fn obey(command: Command) -> Result<ExitCode> {
             let interrupted = catch_signals()?;
             let done = run::run(&host, Kexec::find()?, &args, &interrupted)?;
             output::print(format!("{done}\n"))?;
+            if args.console {
+                let resized = watch_size()?;
+                console::attach(
+                    &find(args.name)?,
+                    Escape::default(),
+                    None,
+                    &interrupted,
+                    &resized,
+                )?;
+            }
+        }
+        Command::Console { escape, wait, name } => {
+            let (interrupted, resized) = (catch_signals()?, watch_size()?);
+            console::attach(&find(name)?, escape, wait.wait, &interrupted, &resized)?
+        }
+        Command::Send {
+            wait,
+            name,
+            port,
+            file,
+        } => port::send(
+            &find(name)?,
+            port,
+            file.as_deref(),
+            wait.wait,
+            &*catch_signals()?,
+        )?,
+        Command::Recv { wait, name, port } => {
+            port::receive(&find(name)?, port, wait.wait, &*catch_signals()?)?
         }
         Command::Start { name } => find(name)?.order(Order::Start)?,
         Command::Stop { force, name } => {
@@ -102,6 +135,14 @@ fn obey(command: Command) -> Result<ExitCode> {
         Command::Set { name, pairs } => config::set(&find(name)?, &pairs)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// From here on a change of the terminal's size is told there.
+fn watch_size() -> Result<Arc<AtomicBool>> {
+    use signal_hook::{consts, flag};
+    let resized = Arc::new(AtomicBool::new(false));
+    flag::register(consts::SIGWINCH, resized.clone()).map_err(|e| Error::system("signals", &e))?;
+    Ok(resized)
 }
 
 /// From here on the signals that end a program only say so.

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `send` and `recv`: streams to and from a port of an instance.
+
+use crate::{
+    device::{Access, Device, Moved},
+    error::{Error, Kind, Result},
+    instance::Instance,
+    output,
+};
+use rustix::event::{poll, PollFd, PollFlags, Timespec};
+use std::{
+    fs::File,
+    io::{self, Read},
+    os::fd::AsFd,
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    time::{Duration, Instant as Time},
+};
+
+/// How often the state is looked at when nothing wakes us.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// A port, and how long its other end is waited for.
+struct Port<'p> {
+    device: Device<'p>,
+    interrupted: &'p AtomicBool,
+    wait: Option<Duration>,
+    began: Time,
+    connected: bool,
+}
+
+impl<'p> Port<'p> {
+    fn open(
+        instance: &'p Instance<'p>,
+        number: u16,
+        access: Access,
+        wait: Option<Duration>,
+        interrupted: &'p AtomicBool,
+    ) -> Result<Self> {
+        Ok(Self {
+            device: Device::open(instance, &format!("port{number}"), access)?,
+            interrupted,
+            wait,
+            began: Time::now(),
+            connected: false,
+        })
+    }
+
+    /// That it cannot go on.
+    fn stopped(&self, why: String) -> Error {
+        match self.device.end() {
+            Some(how) => Error::new(Kind::WrongState, how),
+            None => Error::new(Kind::Failed, why),
+        }
+    }
+
+    /// Waits for bytes, or for room.
+    fn wait(&self, flags: PollFlags) -> Result {
+        let is_late = self.wait.is_some_and(|wait| self.began.elapsed() >= wait);
+        if !self.connected && is_late {
+            let path = &self.device.path;
+            let what = format!("{path}: nobody is at the other end, and the time is up");
+            return Err(Error::new(Kind::Timeout, what));
+        }
+        self.is_ready(&self.device.file, flags).map(drop)
+    }
+
+    /// Waits for a file, not for ever, and not when the instance or the user has ended it.
+    fn is_ready(&self, file: &File, flags: PollFlags) -> Result<bool> {
+        if self.interrupted.load(Relaxed) {
+            return Err(Error::new(Kind::Interrupted, "interrupted"));
+        }
+        if let Some(how) = self.device.end() {
+            return Err(Error::new(Kind::WrongState, how));
+        }
+        let timeout = Timespec::try_from(LOOK).unwrap_or_default();
+        let mut files = [PollFd::new(file, flags)];
+        // What else it tells shows when it is used.
+        Ok(poll(&mut files, Some(&timeout)).is_ok_and(|ready| ready > 0))
+    }
+}
+
+/// Sends all of the file, or of stdin.
+pub fn send(
+    instance: &Instance,
+    number: u16,
+    file: Option<&Path>,
+    wait: Option<Duration>,
+    interrupted: &AtomicBool,
+) -> Result {
+    let failed = |e: io::Error| {
+        let name = file.unwrap_or("stdin".as_ref()).display();
+        // Not an instance that is missing.
+        Error::new(Kind::Failed, Error::system(name, &e).to_string())
+    };
+    let mut source = match file {
+        Some(path) => File::open(path).map_err(failed)?,
+        None => io::stdin()
+            .as_fd()
+            .try_clone_to_owned()
+            .map_err(failed)?
+            .into(),
+    };
+    let mut port = Port::open(instance, number, Access::Write, wait, interrupted)?;
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        if !port.is_ready(&source, PollFlags::IN)? {
+            continue;
+        }
+        let count = source.read(&mut buffer).map_err(failed)?;
+        if count == 0 {
+            return Ok(());
+        }
+        let mut rest = &buffer[..count];
+        while !rest.is_empty() {
+            match port.device.write(rest)? {
+                Moved::Bytes(count) => {
+                    rest = &rest[count..];
+                    port.connected = true;
+                }
+                Moved::Nothing | Moved::NotConnected => port.wait(PollFlags::OUT)?,
+                Moved::Over => {
+                    let why = format!("{}: the other side has closed it", port.device.path);
+                    return Err(port.stopped(why));
+                }
+            }
+        }
+    }
+}
+
+/// Prints what comes, until the other side closes.
+pub fn receive(
+    instance: &Instance,
+    number: u16,
+    wait: Option<Duration>,
+    interrupted: &AtomicBool,
+) -> Result {
+    let mut port = Port::open(instance, number, Access::Read, wait, interrupted)?;
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        match port.device.read(&mut buffer)? {
+            Moved::Bytes(count) => {
+                port.connected = true;
+                output::print(&buffer[..count])?;
+            }
+            Moved::Nothing | Moved::NotConnected => port.wait(PollFlags::IN)?,
+            Moved::Over => {
+                return match port.device.end() {
+                    Some(how) => Err(Error::new(Kind::WrongState, how)),
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::tests::Tree;
+    use rustix::fs::{mknodat, FileType, Mode, CWD};
+    use std::{fs, thread};
+
+    /// Port 2 of web is a pipe: bytes, no room, an end.
+    fn tree() -> Tree {
+        let tree = Tree::new(&[
+            ("/sys/class/multikernel/web/state", "running\n"),
+            ("/sys/class/multikernel/web/reason", "-\n"),
+            ("/dev/multikernel/web/log", ""),
+            ("/file", &"0123456789".repeat(50_000)),
+        ]);
+        mknodat(CWD, pipe(&tree), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        tree
+    }
+
+    fn pipe(tree: &Tree) -> std::path::PathBuf {
+        tree.host.path("/dev/multikernel/web/port2")
+    }
+
+    /// An end that keeps the pipe open.
+    fn hold(tree: &Tree) -> File {
+        File::options()
+            .read(true)
+            .write(true)
+            .open(pipe(tree))
+            .unwrap()
+    }
+
+    fn send_in(tree: &Tree, interrupted: bool, wait: Option<Duration>) -> Result {
+        let file = tree.host.path("/file");
+        send(
+            &tree.instance("web"),
+            2,
+            Some(&file),
+            wait,
+            &AtomicBool::new(interrupted),
+        )
+    }
+
+    #[test]
+    fn a_file_is_sent_whole() {
+        let tree = tree();
+        let held = hold(&tree);
+        let path = pipe(&tree);
+        let reader = thread::spawn(move || fs::read(path).unwrap());
+        // The reader is there, then nobody else who would keep it from the end.
+        send_in(&tree, false, None).unwrap();
+        drop(held);
+        assert_eq!(
+            reader.join().unwrap(),
+            fs::read(tree.host.path("/file")).unwrap()
+        );
+    }
+
+    #[test]
+    fn a_side_that_takes_nothing() {
+        let tree = tree();
+        let _held = hold(&tree);
+        assert_eq!(
+            send_in(&tree, true, None).unwrap_err().kind,
+            Kind::Interrupted
+        );
+        fs::write(tree.host.path("/sys/class/multikernel/web/state"), "killed").unwrap();
+        let error = send_in(&tree, false, None).unwrap_err();
+        assert_eq!(error.kind, Kind::WrongState);
+        assert_eq!(error.to_string(), "web is killed");
+    }
+
+    #[test]
+    fn nobody_comes_in_time() {
+        let tree = tree();
+        let _held = hold(&tree);
+        let wait = Some(Duration::from_millis(1));
+        let none = AtomicBool::new(false);
+        let error = receive(&tree.instance("web"), 2, wait, &none).unwrap_err();
+        assert_eq!(error.kind, Kind::Timeout);
+    }
+
+    #[test]
+    fn the_end_is_the_instances_or_not() {
+        let tree = tree();
+        let none = AtomicBool::new(false);
+        assert!(receive(&tree.instance("web"), 2, None, &none).is_ok());
+        fs::write(tree.host.path("/sys/class/multikernel/web/state"), "killed").unwrap();
+        let error = receive(&tree.instance("web"), 2, None, &none).unwrap_err();
+        assert_eq!(error.kind, Kind::WrongState);
+    }
+}
