@@ -17,6 +17,7 @@ pub(crate) struct ApicId(u32);
 const XAPIC_MAX: u32 = 254;
 
 // Interrupt command register, SDM vol. 3, 12.6.1.
+const DELIVERY_FIXED: u32 = 0 << 8;
 const DELIVERY_INIT: u32 = 5 << 8;
 const DELIVERY_STARTUP: u32 = 6 << 8;
 const LEVEL_ASSERT: u32 = 1 << 14;
@@ -52,8 +53,18 @@ impl ApicId {
         x86::icr_write(TRIGGER_LEVEL | DELIVERY_INIT, self.0);
     }
 
+    /// Interrupts the kernel that runs there.
+    pub(crate) fn ring(self, vector: u8) {
+        x86::icr_write(DELIVERY_FIXED | u32::from(vector), self.0);
+    }
+
     /// Starts a waiting CPU in real mode at `page * 4096`.
     pub(crate) fn send_startup(self, page: u8) {
         x86::icr_write(DELIVERY_STARTUP | u32::from(page), self.0);
     }
+}
+
+/// Interrupts the host, whose word the id is: to be called in a spawn only.
+pub(crate) fn ring_host(apic_id: u32, vector: u8) {
+    x86::icr_write(DELIVERY_FIXED | u32::from(vector), apic_id);
 }

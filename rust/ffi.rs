@@ -5,9 +5,12 @@
 pub(crate) mod attribute;
 pub(crate) mod class;
 pub(crate) mod configfs;
+pub(crate) mod doorbell;
 pub(crate) mod file;
 pub(crate) mod hooks;
 pub(crate) mod pages;
 pub(crate) mod proc;
+pub(crate) mod shared;
+pub(crate) mod stream;
 pub(crate) mod work;
 pub(crate) mod x86;

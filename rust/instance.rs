@@ -8,12 +8,14 @@ pub(crate) mod registry;
 
 use crate::{
     apic::ApicId,
+    channel::Channel,
     cpu::Lease,
     evidence::Evidence,
     ffi::{class, configfs::Dependency, pages, work::OwnedQueue, x86},
     image::{report, Image, Size},
     memory::Memory,
     portable::{
+        channel::layout::Role,
         cpu_list::CpuSet,
         line::Line,
         name::Name,
@@ -45,7 +47,7 @@ use life::{Phase, Ready};
 pub(crate) struct Host {
     #[pin]
     trampoline: Trampoline,
-    queue: OwnedQueue,
+    queue: Arc<OwnedQueue>,
     /// 1 from when the host goes down: nothing starts any more.
     down: Atomic<u32>,
 }
@@ -58,7 +60,7 @@ impl Host {
     /// ENOMEM.
     pub(crate) fn new() -> Result<Arc<Self>> {
         let trampoline = Trampoline::new()?;
-        let queue = OwnedQueue::new(c"multikernel")?;
+        let queue = Arc::new(OwnedQueue::new(c"multikernel")?, GFP_KERNEL)?;
         Arc::pin_init(
             try_pin_init!(Self { trampoline <- trampoline, queue, down: Atomic::new(0) }),
             GFP_KERNEL,
@@ -82,6 +84,7 @@ pub(crate) struct Instance {
     pub(crate) device: class::Slot,
     #[pin]
     pub(crate) evidence: Evidence,
+    pub(crate) channel: Arc<Channel>,
     #[pin]
     work: Work<Self>,
 }
@@ -93,6 +96,8 @@ struct Life {
     started: Instant<Monotonic>,
     /// Automatic starts since somebody started it, or since a life that was long enough.
     row: u32,
+    /// Somebody waits for its end: it stays dead then.
+    stopping: bool,
 }
 
 struct View {
@@ -110,6 +115,7 @@ struct View {
 
 impl Instance {
     fn new(id: u32, name: Name, host: Arc<Host>) -> Result<Arc<Self>> {
+        let channel = Channel::new(name, Role::Host, host.queue.clone())?;
         Arc::pin_init(
             try_pin_init!(Self {
                 id,
@@ -120,6 +126,7 @@ impl Instance {
                     phase: Phase::Empty(None),
                     started: Instant::now(),
                     row: 0,
+                    stopping: false,
                 }),
                 view <- new_spinlock!(View {
                     state: State::Empty,
@@ -134,6 +141,7 @@ impl Instance {
                 }),
                 device <- class::Slot::new(),
                 evidence <- Evidence::new(),
+                channel,
                 work <- new_work!("Instance::work"),
             }),
             GFP_KERNEL,
@@ -168,6 +176,7 @@ impl Instance {
             age_ms: u64::try_from(view.since.elapsed().as_millis()).unwrap_or(0),
             starts: view.stats.starts.0,
             reason: view.reason,
+            silence_ms: self.channel.silence(),
         }
     }
 
@@ -189,7 +198,9 @@ impl Instance {
 
     /// The counters.
     pub(crate) fn stats(&self) -> Stats {
-        self.view.lock().stats
+        let mut stats = self.view.lock().stats;
+        (stats.sessions.0, stats.violations.0) = self.channel.counts();
+        stats
     }
 
     /// How it is restarted.

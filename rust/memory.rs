@@ -3,7 +3,10 @@
 //! An instance's memory: pieces of the host's, set aside until the instance is removed.
 
 use crate::{
-    ffi::pages::{self, Pages, Register, Resource},
+    ffi::{
+        pages::{self, Pages, Register, Resource},
+        shared::SharedMemory, //
+    },
     portable::{
         layout,
         name::Name,
@@ -220,6 +223,18 @@ impl Memory {
             }
         }
         None
+    }
+
+    /// The region that is shared with the spawn.
+    ///
+    /// # Errors
+    ///
+    /// EFAULT when it does not lie in one piece.
+    pub(crate) fn shared(&self, range: Range) -> Result<SharedMemory> {
+        self.pieces
+            .iter()
+            .find_map(|piece| SharedMemory::new(piece, range))
+            .ok_or(EFAULT)
     }
 
     /// A register of the spawn at the physical address `at`.

@@ -3,12 +3,13 @@
 //! multikernel: further Linux kernels beside this one, on CPUs and memory that it lends.
 //!
 //! Arrows run one way: `control` -> `instance` -> `cpu`, `memory`, `image`, `evidence`,
-//! `trampoline`, `watch`
+//! `trampoline`, `watch`, `channel`
 //! -> `portable` and `ffi`. See Documentation/design.rst.
 #![crate_name = "multikernel"]
 
 mod alarm;
 mod apic;
+mod channel;
 mod control;
 mod cpu;
 mod evidence;

@@ -7,6 +7,7 @@
 pub(crate) mod acpi;
 pub(crate) mod boot_params;
 pub(crate) mod bzimage;
+pub(crate) mod channel;
 pub(crate) mod cmdline;
 pub(crate) mod cpu_list;
 pub(crate) mod e820;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The watch over a running instance: the mailbox of its EFI runtime, and its ACPI reset and sleep
-//! registers.
+//! The watch over a running instance: the mailbox of its EFI runtime, its ACPI reset and sleep
+//! registers, and what comes through the channel without a doorbell.
 //!
 //! A kernel with EFI calls ResetSystem() for all of its ends, and then halts. One without writes its
 //! reset register, and waits 15 ms before it tries the keyboard controller, which resets the whole
@@ -11,7 +11,7 @@
 
 use crate::{
     apic::ApicId,
-    ffi::{pages::Register, x86},
+    ffi::{pages::Register, shared::SharedMemory, x86},
     instance::Instance,
     portable::{acpi, efi}, //
 };
@@ -53,6 +53,8 @@ pub(crate) enum Event {
     Reset = 1,
     /// A poweroff.
     Poweroff = 2,
+    /// A CPU gives no beats any more.
+    Silence = 3,
 }
 
 /// What a spawn kernel can write to be heard.
@@ -70,6 +72,7 @@ struct Sight {
     registers: Registers,
     cpus: KVec<ApicId>,
     instance: Arc<Instance>,
+    shared: SharedMemory,
     /// 0, or the [`Event`] seen.
     event: Atomic<u32>,
 }
@@ -95,7 +98,10 @@ impl Sight {
         if self.registers.reset.read() != 0 {
             return Some(Event::Reset);
         }
-        (self.registers.sleep.read() & acpi::SLEEP_ENABLE != 0).then_some(Event::Poweroff)
+        if self.registers.sleep.read() & acpi::SLEEP_ENABLE != 0 {
+            return Some(Event::Poweroff);
+        }
+        self.instance.channel.hung().map(|_| Event::Silence)
     }
 }
 
@@ -106,7 +112,7 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Prepares the watch; the registers stay mapped while it runs.
+    /// Prepares the watch; registers and shared memory stay mapped while it runs.
     ///
     /// # Errors
     ///
@@ -115,12 +121,14 @@ impl Watch {
         registers: Registers,
         cpus: KVec<ApicId>,
         instance: Arc<Instance>,
+        shared: SharedMemory,
     ) -> Result<Self> {
         let sight = Arc::new(
             Sight {
                 registers,
                 cpus,
                 instance,
+                shared,
                 event: Atomic::new(0),
             },
             GFP_KERNEL,
@@ -165,6 +173,7 @@ impl Running {
         match self.sight.event.load(Acquire) {
             0 => None,
             2 => Some(Event::Poweroff),
+            3 => Some(Event::Silence),
             _ => Some(Event::Reset),
         }
     }
@@ -179,6 +188,7 @@ impl HrTimerCallback for Eye {
     ) -> HrTimerRestart {
         let sight = &this.sight;
         let Some(event) = sight.look() else {
+            sight.instance.channel.tick(&sight.shared);
             context.forward_now(PERIOD);
             return HrTimerRestart::Restart;
         };

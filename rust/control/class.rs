@@ -4,6 +4,7 @@
 
 use super::files::{Log, Vmcore};
 use crate::{
+    channel::{Handle, Port},
     ffi::{attribute::Page, class::Attributes},
     instance::Instance, //
 };
@@ -22,7 +23,14 @@ impl Instance {
         let name = CStr::from_bytes_with_nul(name).map_err(|_| EINVAL)?;
         self.device.register(name, self.clone())?;
         self.device.add_file::<Vmcore>(self.clone())?;
-        self.device.add_file::<Log>(self.clone())
+        self.device.add_file::<Log>(self.clone())?;
+        let names = [c"console", c"port2", c"port3", c"port4"];
+        for (number, file) in (1..).zip(names) {
+            let channel = self.channel.clone();
+            let port = Arc::new(Port { channel, number }, GFP_KERNEL)?;
+            self.device.add_stream::<Handle>(name, file, port)?;
+        }
+        Ok(())
     }
 }
 

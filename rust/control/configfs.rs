@@ -57,6 +57,8 @@ impl Directory for Instance {
             Attribute::RestartPolicy => writeln!(out, "{}", restart.policy)?,
             Attribute::RestartDelayMs => writeln!(out, "{}", restart.delay_ms)?,
             Attribute::RestartLimit => writeln!(out, "{}", restart.limit)?,
+            Attribute::HeartbeatTimeoutMs => writeln!(out, "{}", this.channel.patience())?,
+            Attribute::StopTimeoutMs => writeln!(out, "{}", this.channel.stop_timeout())?,
         }
         Ok(())
     }
@@ -77,6 +79,14 @@ impl Directory for Instance {
             Attribute::RestartLimit => {
                 let limit = number("restart_limit", text, u32::MAX).map_err(refused)?;
                 this.set_restart(|restart| restart.limit = limit);
+            }
+            Attribute::HeartbeatTimeoutMs => {
+                let ms = number("heartbeat_timeout_ms", text, DELAY_MAX).map_err(refused)?;
+                this.channel.set_patience(ms);
+            }
+            Attribute::StopTimeoutMs => {
+                let ms = number("stop_timeout_ms", text, DELAY_MAX).map_err(refused)?;
+                this.channel.set_stop_timeout(ms);
             }
         }
         Ok(())

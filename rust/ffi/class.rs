@@ -10,7 +10,8 @@
 
 use super::{
     attribute::{self, Page},
-    file::{self, File}, //
+    file::{self, File},
+    stream::{self, Stream}, //
 };
 use core::{
     marker::PhantomData,
@@ -49,6 +50,7 @@ unsafe extern "C" {
         data: *const c_void,
     ) -> *mut RawDevice;
     fn mk_device_unregister(device: *mut RawDevice);
+    fn mk_device_of(device: *mut RawDevice) -> *mut c_void;
     fn mk_device_changed(device: *mut RawDevice, state: *const c_char, len: usize);
 }
 
@@ -91,6 +93,7 @@ impl Drop for Class {
 /// A registered device.
 struct Device {
     files: KVec<file::Registration>,
+    streams: KVec<stream::Registration>,
     raw: NonNull<RawDevice>,
     data: *const c_void,
     /// Drops the `Arc<T>` behind `data`; the type is known to [`Device::new`] only.
@@ -119,6 +122,7 @@ impl Device {
         match raw {
             Ok(raw) => Ok(Self {
                 files: KVec::new(),
+                streams: KVec::new(),
                 raw,
                 data,
                 give_back: give_back::<T>,
@@ -136,6 +140,7 @@ impl Drop for Device {
     fn drop(&mut self) {
         // They go before their parent.
         self.files.clear();
+        self.streams.clear();
         // SAFETY: Registered by `new`, unregistered here only.
         unsafe { mk_device_unregister(self.raw.as_ptr()) };
         // SAFETY: Given away by `new` with the same type; callbacks have left, and none will come.
@@ -187,6 +192,27 @@ impl Slot {
         // SAFETY: Registered as long as it is in the slot, and its files are dropped first.
         let file = unsafe { file::Registration::new::<T>(device.raw.as_ptr(), owner)? };
         Ok(device.files.push(file, GFP_KERNEL)?)
+    }
+
+    /// Adds a stream below the registered one, in its folder.
+    ///
+    /// # Errors
+    ///
+    /// ENODEV when there is none, and those of [`stream::Registration::new`].
+    pub(crate) fn add_stream<T: Stream>(
+        &self,
+        folder: &CStr,
+        name: &CStr,
+        owner: Arc<T::Owner>,
+    ) -> Result {
+        let mut slot = self.device.lock();
+        let device = slot.as_mut().get_mut().as_mut().ok_or(ENODEV)?;
+        // SAFETY: Registered as long as it is in the slot, and its streams are dropped first.
+        let stream = unsafe {
+            let parent = mk_device_of(device.raw.as_ptr());
+            stream::Registration::below::<T>(parent, folder, name, owner)?
+        };
+        Ok(device.streams.push(stream, GFP_KERNEL)?)
     }
 
     /// Unregisters the device, if there is one. Waits for its callbacks, so it cannot be called

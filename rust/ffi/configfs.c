@@ -63,6 +63,8 @@ MK_ATTR(memory);
 MK_ATTR(restart_policy);
 MK_ATTR(restart_delay_ms);
 MK_ATTR(restart_limit);
+MK_ATTR(heartbeat_timeout_ms);
+MK_ATTR(stop_timeout_ms);
 
 static struct configfs_attribute *mk_attrs[] = {
 	&mk_attr_cpus,
@@ -70,6 +72,8 @@ static struct configfs_attribute *mk_attrs[] = {
 	&mk_attr_restart_policy,
 	&mk_attr_restart_delay_ms,
 	&mk_attr_restart_limit,
+	&mk_attr_heartbeat_timeout_ms,
+	&mk_attr_stop_timeout_ms,
 	NULL,
 };
 

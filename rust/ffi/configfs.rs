@@ -45,15 +45,21 @@ pub(crate) enum Attribute {
     RestartDelayMs,
     /// `restart_limit`.
     RestartLimit,
+    /// `heartbeat_timeout_ms`.
+    HeartbeatTimeoutMs,
+    /// `stop_timeout_ms`.
+    StopTimeoutMs,
 }
 
 impl Attribute {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 7] = [
         Self::Cpus,
         Self::Memory,
         Self::RestartPolicy,
         Self::RestartDelayMs,
         Self::RestartLimit,
+        Self::HeartbeatTimeoutMs,
+        Self::StopTimeoutMs,
     ];
 
     fn of(number: u32) -> Result<Self> {

@@ -14,8 +14,11 @@
 
 struct config_item;
 struct device;
+struct file;
 struct mk_device;
 struct mk_file;
+struct mk_stream;
+struct poll_table_struct;
 struct proc_dir_entry;
 struct seq_file;
 
@@ -26,6 +29,8 @@ enum mk_attribute {
 	mk_attribute_restart_policy,
 	mk_attribute_restart_delay_ms,
 	mk_attribute_restart_limit,
+	mk_attribute_heartbeat_timeout_ms,
+	mk_attribute_stop_timeout_ms,
 };
 
 /* What a directory of the configfs subsystem does; all may sleep. */
@@ -60,6 +65,18 @@ struct mk_file_ops {
 	ssize_t (*read)(const void *file, u64 pos, u8 *to, size_t len);
 };
 
+/* What a stream to a peer kernel does; all but poll may sleep. */
+struct mk_stream_ops {
+	/* On success *file is an Arc that the open file owns. */
+	int (*open)(const void *data, const void **file);
+	/* The file is closed: gives its Arc back. */
+	void (*release)(const void *file);
+	ssize_t (*read)(const void *file, u8 *to, size_t len, bool nonblock);
+	ssize_t (*write)(const void *file, const u8 *from, size_t len, bool nonblock);
+	u32 (*poll)(const void *stream, struct file *file, struct poll_table_struct *wait);
+	int (*resize)(const void *file, u16 rows, u16 columns);
+};
+
 /* configfs.c */
 int mk_configfs_register(const struct mk_configfs_ops *ops);
 void mk_configfs_unregister(void);
@@ -79,6 +96,11 @@ struct device *mk_device_of(struct mk_device *mdev);
 struct mk_file *mk_file_register(struct mk_device *mdev, const char *name,
 				 const struct mk_file_ops *ops, const void *data);
 void mk_file_unregister(struct mk_file *mfile);
+
+/* stream.c */
+struct mk_stream *mk_stream_register(struct device *parent, const char *folder, const char *name,
+				     const struct mk_stream_ops *ops, const void *data);
+void mk_stream_unregister(struct mk_stream *stream);
 
 /* proc.c */
 struct proc_dir_entry *mk_proc_create(const char *name,

@@ -157,6 +157,13 @@ impl Pages {
             .then(|| self.ptr().wrapping_add(offset).cast())
     }
 
+    /// Where a physical range is mapped that lies in these pages.
+    pub(super) fn address(&self, range: Range) -> Option<*mut u8> {
+        let offset = range.start.checked_sub(self.range.start)?;
+        let inside = offset.checked_add(range.size)? <= self.range.size;
+        inside.then(|| self.ptr().wrapping_add(offset as usize))
+    }
+
     /// Reads a word that another CPU may be writing; 0 outside of the range.
     pub(crate) fn read_u32(&self, offset: usize) -> u32 {
         match self.field::<u32>(offset) {

@@ -32,6 +32,15 @@ u32 mk_trace_msrs(u32 *msrs, u32 len);
 u32 mk_cr4_mce(void);
 bool mk_in_compat_syscall(void);
 
+/* doorbell.c */
+struct mk_doorbell;
+struct mk_doorbell *mk_doorbell_new(const char *name, size_t len,
+				    void (*rung)(const void *data), const void *data);
+void mk_doorbell_free(struct mk_doorbell *bell);
+u64 mk_doorbell_address(const struct mk_doorbell *bell);
+void mk_shared_copy(u8 *to, const u8 *from, size_t len);
+void mk_prefetch(const u8 *at);
+
 /* pages.c */
 u8 *mk_phys_to_virt(u64 phys);
 bool mk_copy_from_phys(u8 *to, u64 phys, unsigned int len);

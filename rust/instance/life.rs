@@ -5,6 +5,7 @@
 
 use crate::{
     alarm::Alarm,
+    channel,
     cpu::{Claim, Lease},
     ffi::{configfs::Dependency, x86},
     image::{report, Image, Size},
@@ -63,8 +64,9 @@ pub(super) enum Buried {
 
 /// A started instance.
 pub(super) struct Running {
-    /// First: its timers look at the memory.
+    /// First: its timers look at the memory, and so does the channel.
     watch: Option<watch::Running>,
+    channel: Option<channel::Open>,
     ready: Ready,
 }
 
@@ -121,7 +123,7 @@ impl Ready {
         name: &Name,
         trampoline: &Trampoline,
         turn: u32,
-        watch: impl FnOnce(&Self, &Layout) -> Result<Watch>,
+        watch: impl FnOnce(&Self, &Layout) -> Result<(Watch, channel::Open)>,
     ) -> Result<Running, (Result<Self, Running>, Error)> {
         self.alarm = None;
         let (target, layout) = match self.place(name) {
@@ -134,12 +136,13 @@ impl Ready {
             .iter()
             .find(|c| c.cpu() == self.boot_cpu)
             .map(|c| c.apic());
-        let (Some(boot), Ok(watch)) = (boot, watch(&self, &layout)) else {
+        let (Some(boot), Ok((watch, channel))) = (boot, watch(&self, &layout)) else {
             return Err((Ok(self), ENOMEM));
         };
         self.lease.mark_running();
         let running = Running {
             watch: Some(watch.start(turn)),
+            channel: Some(channel),
             ready: self,
         };
         let Err(e) = trampoline.launch(boot, target) else {
@@ -239,6 +242,7 @@ impl Running {
         stats: &mut Stats,
     ) -> Buried {
         self.watch = None;
+        self.channel = None;
         let lease = &mut self.ready.lease;
         let mut unproven = CpuSet::default();
         for _ in 0..ATTEMPTS {

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     alarm::Alarm,
+    channel::Neighbours,
     evidence::Findings,
     memory::Memory,
     portable::{
@@ -24,7 +25,7 @@ use core::fmt::Write;
 use kernel::{
     impl_has_work,
     prelude::*,
-    sync::{atomic::ordering::Acquire, Arc},
+    sync::{atomic::ordering::Acquire, Arc, MutexGuard},
     time::{Delta, Instant},
     workqueue::WorkItem, //
 };
@@ -41,18 +42,38 @@ impl Instance {
         let mut life = self.life.lock();
         match text.trim_ascii() {
             b"start" => self.start_by_hand(&mut life),
-            // No agent to ask yet: the ladder begins with INIT.
-            b"stop" => self.end(&mut life, Reason::Stopped),
+            b"stop" => self.stop(life),
             b"kill" => self.end(&mut life, Reason::Killed),
             b"restart" => {
-                self.end(&mut life, Reason::Stopped)?;
-                self.start_by_hand(&mut life)
+                self.stop(life)?;
+                self.start_by_hand(&mut self.life.lock())
             }
             _ => {
                 pr_err!("{}: state: write start, stop, kill or restart\n", self.name);
                 Err(EINVAL)
             }
         }
+    }
+
+    /// Asks an agent for a poweroff, if there is one, and ends what runs then.
+    fn stop(self: &Arc<Self>, mut life: MutexGuard<'_, Life>) -> Result {
+        let timeout = self.channel.stop_timeout();
+        if !matches!(life.phase, Phase::Running(_)) || !self.channel.ask_shutdown(timeout) {
+            return self.end(&mut life, Reason::Stopped);
+        }
+        let starts = self.view.lock().stats.starts.0;
+        life.stopping = true;
+        drop(life);
+        let over = self.channel.wait_for_end(timeout);
+        let mut life = self.life.lock();
+        life.stopping = false;
+        // It went by itself, or somebody else was faster.
+        if !matches!(life.phase, Phase::Running(_)) || self.view.lock().stats.starts.0 != starts {
+            return Ok(());
+        }
+        over?;
+        pr_warn!("{}: did not power off within {timeout} ms\n", self.name);
+        self.end(&mut life, Reason::Stopped)
     }
 
     fn start_by_hand(self: &Arc<Self>, life: &mut Life) -> Result {
@@ -94,7 +115,14 @@ impl Instance {
                 reset: ready.memory.register(layout.reset_reg)?,
                 sleep: ready.memory.register(layout.sleep_reg)?,
             };
-            Watch::new(registers, cpus, self.clone())
+            let shared = ready.memory.shared(layout.shared)?;
+            let watch = Watch::new(registers, cpus, self.clone(), shared)?;
+            let mut cpus = KVec::new();
+            for claim in ready.lease.claims() {
+                cpus.push(claim.apic(), GFP_KERNEL)?;
+            }
+            let open = self.channel.begin(shared, Neighbours::Lent(cpus))?;
+            Ok((watch, open))
         };
         match ready.start(&self.name, &self.host.trampoline, self.id, watch) {
             Ok(running) => {
@@ -163,6 +191,7 @@ impl Instance {
         match running.bury(&self.name, &self.host.trampoline, &mut ladder) {
             Buried::Ready(ready) => {
                 let (reason, detail) = self.explain(&ready.memory, reason);
+                let detail = self.hearsay(reason, detail);
                 life.phase = Phase::Ready(ready);
                 self.enter_dead(reason, detail, &ladder);
                 Ok(())
@@ -209,8 +238,22 @@ impl Instance {
         })
     }
 
+    /// What the channel knows of a death for this reason.
+    fn hearsay(&self, reason: Reason, detail: Line) -> Line {
+        let mut line = detail;
+        if let (Reason::Lockup, true, Some(cpu)) = (reason, detail.is_empty(), self.channel.hung())
+        {
+            // It takes whatever is written.
+            let _ = write!(line, "no beat of its CPU {cpu}");
+        }
+        line
+    }
+
     /// Lets it start again by itself, if that is how it is restarted.
     fn start_again(self: &Arc<Self>, life: &mut Life, reason: Reason) {
+        if life.stopping {
+            return;
+        }
         let Phase::Ready(ready) = &mut life.phase else {
             return;
         };
@@ -275,6 +318,7 @@ impl WorkItem for Instance {
                 None => return,
                 Some(Event::Reset) => Reason::Reset,
                 Some(Event::Poweroff) => Reason::Poweroff,
+                Some(Event::Silence) => Reason::Lockup,
             },
             Phase::Ready(ready) if ready.alarm.as_ref().is_some_and(Alarm::rang) => {
                 this.view.lock().stats.restarts.count();

@@ -74,4 +74,8 @@ counters! {
     quarantines,
     /// Times that parked CPUs did not answer together, and were parked again.
     recalls,
+    /// Sessions of the channel that were opened.
+    sessions,
+    /// Times that the spawn broke a rule of the channel.
+    violations,
 }

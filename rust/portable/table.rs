@@ -6,7 +6,7 @@ use super::{cpu_list::CpuSet, name::Name, size::Size};
 use core::fmt;
 
 /// The first line.
-pub const HEADER: &str = "ID NAME STATE CPUS MEMORY KERNEL SECONDS STARTS REASON\n";
+pub const HEADER: &str = "ID NAME STATE CPUS MEMORY KERNEL SECONDS STARTS REASON SILENCE\n";
 
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$item_doc:meta])* $item:ident = $word:literal,)* }) => {
@@ -161,6 +161,9 @@ pub struct Row {
     pub starts: u64,
     /// Why it is in this state.
     pub reason: Reason,
+    /// For how many milliseconds the most silent of its CPUs has given no beat; nothing without an
+    /// agent.
+    pub silence_ms: Option<u32>,
 }
 
 impl fmt::Display for Row {
@@ -177,6 +180,10 @@ impl fmt::Display for Row {
         };
         let (seconds, ms) = (self.age_ms / 1000, self.age_ms % 1000);
         write!(f, " {} {release} {seconds}.{ms:03} ", Size(self.memory))?;
-        write!(f, "{} {}", self.starts, self.reason)
+        write!(f, "{} {} ", self.starts, self.reason)?;
+        match self.silence_ms {
+            None => f.write_str("-"),
+            Some(ms) => write!(f, "{}.{:03}", ms / 1000, ms % 1000),
+        }
     }
 }

@@ -77,7 +77,8 @@ impl Doorbell {
         doorbell.map_or(0, |d| u64::from(d.apic_id) | u64::from(d.vector) << 32)
     }
 
-    fn decode(word: u64) -> Option<Self> {
+    /// Takes a word as in the hello.
+    pub fn decode(word: u64) -> Option<Self> {
         let vector = u8::try_from(word >> 32).ok().filter(|&v| v >= 32)?;
         let apic_id = word as u32;
         Some(Self { apic_id, vector })

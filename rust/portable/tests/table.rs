@@ -20,6 +20,7 @@ fn row() -> Row {
         age_ms: 61_007,
         starts: 2,
         reason: Reason::None,
+        silence_ms: None,
     }
 }
 
@@ -27,11 +28,11 @@ fn row() -> Row {
 fn a_line_has_the_columns_of_the_header() {
     assert_eq!(
         HEADER,
-        "ID NAME STATE CPUS MEMORY KERNEL SECONDS STARTS REASON\n"
+        "ID NAME STATE CPUS MEMORY KERNEL SECONDS STARTS REASON SILENCE\n"
     );
     assert_eq!(
         row().to_string(),
-        "7 web running 2-3,5 512M 6.1.0-49-cloud-amd64 61.007 2 -"
+        "7 web running 2-3,5 512M 6.1.0-49-cloud-amd64 61.007 2 - -"
     );
     let empty = Row {
         state: State::Empty,
@@ -42,7 +43,7 @@ fn a_line_has_the_columns_of_the_header() {
         starts: 0,
         ..row()
     };
-    assert_eq!(empty.to_string(), "7 web empty - 0 - 0.000 0 -");
+    assert_eq!(empty.to_string(), "7 web empty - 0 - 0.000 0 - -");
 }
 
 #[test]

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A port as its users have it: files that are open on it.
+
+use super::{
+    Channel,
+    Inner, //
+};
+use crate::{
+    ffi::stream::Stream,
+    portable::channel::{
+        control::Control,
+        exchange::{Refusal, CONSOLE}, //
+    }, //
+};
+use kernel::{
+    bindings,
+    fs::File,
+    prelude::*,
+    sync::{
+        atomic::{ordering::Relaxed, Atomic},
+        poll::PollTable,
+        Arc,
+        ArcBorrow, //
+    },
+};
+
+/// A port, to be opened.
+pub(crate) struct Port {
+    /// Of this end.
+    pub(crate) channel: Arc<Channel>,
+    /// Its number.
+    pub(crate) number: u16,
+}
+
+/// An open file.
+pub(crate) struct Handle {
+    channel: Arc<Channel>,
+    number: u16,
+    /// On the console: the byte to be read next.
+    at: Atomic<u64>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let mut inner = self.channel.inner.lock();
+        inner.gates.detach(self.number);
+        self.channel.turn(&mut inner);
+    }
+}
+
+impl Handle {
+    /// Takes what there is, or says that nothing will come.
+    fn take(&self, inner: &mut Inner, to: &mut [u8]) -> Option<usize> {
+        let over = inner.live.is_none();
+        let taken = if self.number == CONSOLE {
+            let (next, copied) = inner.gates.look(self.at.load(Relaxed), to);
+            self.at.store(next, Relaxed);
+            (copied > 0).then_some(copied)
+        } else {
+            inner.gates.take(self.number, to)
+        };
+        taken.or(over.then_some(0))
+    }
+
+    fn is_readable(&self, inner: &mut Inner) -> bool {
+        inner.live.is_none()
+            || if self.number == CONSOLE {
+                inner.gates.end_of(CONSOLE) > self.at.load(Relaxed)
+            } else {
+                inner.gates.is_readable(self.number)
+            }
+    }
+
+    fn send(&self, inner: &mut Inner, from: &[u8]) -> Result<usize, Refusal> {
+        match &mut inner.live {
+            Some(live) => live.exchange.send(&mut inner.gates, self.number, from),
+            None if inner.gates.is_broken(self.number) => Err(Refusal::Broken),
+            None => Err(Refusal::NotConnected),
+        }
+    }
+}
+
+/// The errno of a refusal.
+fn errno(refusal: Refusal) -> Error {
+    match refusal {
+        Refusal::NotConnected => ENOTCONN,
+        Refusal::Broken => EPIPE,
+        Refusal::Full => EAGAIN,
+    }
+}
+
+impl Stream for Handle {
+    type Owner = Port;
+
+    fn open(owner: ArcBorrow<'_, Port>) -> Result<Arc<Self>> {
+        let (channel, number) = (owner.channel.clone(), owner.number);
+        channel.inner.lock().gates.attach(number);
+        let handle = Self {
+            channel,
+            number,
+            at: Atomic::new(0),
+        };
+        let handle = Arc::new(handle, GFP_KERNEL)?;
+        let mut inner = handle.channel.inner.lock();
+        let inner = &mut *inner;
+        if let Some(live) = &mut inner.live {
+            live.exchange.used(&mut inner.gates, number);
+        }
+        handle.channel.turn(inner);
+        Ok(handle.clone())
+    }
+
+    fn read(&self, to: &mut [u8], nonblock: bool) -> Result<usize> {
+        let mut inner = self.channel.inner.lock();
+        loop {
+            self.channel.turn(&mut inner);
+            if let Some(taken) = self.take(&mut inner, to) {
+                // There is room now, which the peer may wait for.
+                self.channel.turn(&mut inner);
+                return Ok(taken);
+            }
+            if nonblock {
+                return Err(EAGAIN);
+            }
+            if self.channel.changed.wait_interruptible(&mut inner) {
+                return Err(ERESTARTSYS);
+            }
+        }
+    }
+
+    fn write(&self, from: &[u8], nonblock: bool) -> Result<usize> {
+        let mut inner = self.channel.inner.lock();
+        let mut waiting = false;
+        let result = loop {
+            self.channel.turn(&mut inner);
+            match self.send(&mut inner, from) {
+                Ok(sent) => {
+                    self.channel.turn(&mut inner);
+                    break Ok(sent);
+                }
+                Err(Refusal::Full) if !nonblock => {}
+                Err(refusal) => break Err(errno(refusal)),
+            }
+            if !core::mem::replace(&mut waiting, true) {
+                // Once more: now the peer is told to ring when there is room.
+                inner.writers = inner.writers.saturating_add(1);
+            } else if self.channel.changed.wait_interruptible(&mut inner) {
+                break Err(ERESTARTSYS);
+            }
+        };
+        if waiting {
+            inner.writers = inner.writers.saturating_sub(1);
+        }
+        result
+    }
+
+    fn poll(&self, file: &File, table: PollTable<'_>) -> u32 {
+        table.register_wait(file, &self.channel.changed);
+        let mut inner = self.channel.inner.lock();
+        self.channel.turn(&mut inner);
+        let inner = &mut *inner;
+        let mut mask = 0;
+        if self.is_readable(inner) {
+            mask |= bindings::POLLIN | bindings::POLLRDNORM;
+        }
+        let room = match &mut inner.live {
+            Some(live) => live.exchange.room(&mut inner.gates, self.number).ok(),
+            None => None,
+        };
+        if room.is_some_and(|room| room > 0) {
+            mask |= bindings::POLLOUT | bindings::POLLWRNORM;
+        }
+        let over = inner.live.is_none() || inner.gates.is_broken(self.number);
+        if over {
+            mask |= bindings::POLLHUP;
+        }
+        mask
+    }
+
+    fn resize(&self, rows: u16, columns: u16) -> Result {
+        let mut inner = self.channel.inner.lock();
+        let live = inner.live.as_mut().ok_or(ENOTCONN)?;
+        let size = u32::from(rows) << 16 | u32::from(columns);
+        let told = live.exchange.tell(Control::Resize(self.number, size));
+        told.map_err(errno)?;
+        self.channel.turn(&mut inner);
+        Ok(())
+    }
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the timer looks for, without the channel's lock.
+
+use crate::portable::channel::{
+    link,
+    shared::Shared, //
+};
+use kernel::sync::atomic::{ordering::Relaxed, Atomic};
+
+/// Offsets and words, see [`link::Signs`]. Who reads them while they are written sees news where
+/// there are none, or sees none once.
+pub(super) struct Signs([(Atomic<u64>, Atomic<u64>); 3]);
+
+impl Signs {
+    /// None.
+    pub(super) const fn new() -> Self {
+        Self([const { (Atomic::new(0), Atomic::new(0)) }; 3])
+    }
+
+    /// Looks for these from now on.
+    pub(super) fn set(&self, signs: &link::Signs) {
+        let all = [signs.frame, signs.credit, signs.session];
+        for ((at, word), (new_at, new_word)) in self.0.iter().zip(all) {
+            at.store(new_at as u64, Relaxed);
+            word.store(new_word, Relaxed);
+        }
+    }
+
+    /// Looks for nothing.
+    pub(super) fn forget(&self) {
+        self.set(&link::Signs {
+            frame: (0, 0),
+            credit: (0, 0),
+            session: (0, 0),
+        });
+    }
+
+    /// Whether there may be something to do.
+    pub(super) fn is_news(&self, memory: &impl Shared) -> bool {
+        let [frame, credit, session] = [0, 1, 2].map(|i| {
+            self.0.get(i).map_or((0, 0), |(at, word)| {
+                // CAST: An offset in the region.
+                (at.load(Relaxed) as usize, word.load(Relaxed))
+            })
+        });
+        link::Signs {
+            frame,
+            credit,
+            session,
+        }
+        .is_news(memory)
+    }
+}

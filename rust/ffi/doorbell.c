@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The C shim, doorbell part: an interrupt that a peer kernel sends.
+ *
+ * There is no device behind it: a vector of the local APICs, as each MSI has
+ * one, that x86_vector_domain gives and moves when its CPU goes.
+ */
+#include <linux/interrupt.h>
+#include <linux/irq.h>
+#include <linux/irqdomain.h>
+#include <linux/prefetch.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+
+#include <asm/hw_irq.h>
+#include <asm/irqdomain.h>
+
+#include "shim.h"
+
+struct mk_doorbell {
+	int virq;
+	void (*rung)(const void *data);
+	const void *data;
+	char name[48];
+};
+
+static irqreturn_t mk_doorbell_rung(int irq, void *arg)
+{
+	struct mk_doorbell *bell = arg;
+
+	bell->rung(bell->data);
+	return IRQ_HANDLED;
+}
+
+/* NULL when there is no vector left. */
+struct mk_doorbell *mk_doorbell_new(const char *name, size_t len,
+				    void (*rung)(const void *data), const void *data)
+{
+	struct mk_doorbell *bell = kzalloc_obj(*bell);
+	struct irq_alloc_info info = { };
+
+	if (!bell)
+		return NULL;
+	bell->rung = rung;
+	bell->data = data;
+	snprintf(bell->name, sizeof(bell->name), "multikernel:%.*s", (int)len, name);
+	bell->virq = irq_domain_alloc_irqs(x86_vector_domain, 1, NUMA_NO_NODE, &info);
+	if (bell->virq < 0)
+		goto free;
+	irq_set_handler(bell->virq, handle_edge_irq);
+	if (request_irq(bell->virq, mk_doorbell_rung, IRQF_NOBALANCING | IRQF_NO_THREAD,
+			bell->name, bell))
+		goto free_virq;
+	return bell;
+free_virq:
+	irq_domain_free_irqs(bell->virq, 1);
+free:
+	kfree(bell);
+	return NULL;
+}
+
+/* Waits for the handler. */
+void mk_doorbell_free(struct mk_doorbell *bell)
+{
+	free_irq(bell->virq, bell);
+	irq_domain_free_irqs(bell->virq, 1);
+	kfree(bell);
+}
+
+/*
+ * Where to send it: bits 31..0 APIC id, from bit 32 on the vector. It may move
+ * at this very moment: who tells it to others looks again later.
+ */
+u64 mk_doorbell_address(const struct mk_doorbell *bell)
+{
+	struct irq_cfg *cfg = irqd_cfg(irq_get_irq_data(bell->virq));
+
+	return READ_ONCE(cfg->dest_apicid) | (u64)READ_ONCE(cfg->vector) << 32;
+}
+
+/* Between memory that a peer kernel may write and ours; at most a message's length. */
+void mk_shared_copy(u8 *to, const u8 *from, size_t len)
+{
+	memcpy(to, from, len);
+}
+
+void mk_prefetch(const u8 *at)
+{
+	prefetch(at);
+}

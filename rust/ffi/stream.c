@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The C shim, stream part: character devices through which bytes go to a peer
+ * kernel and come from it. Misc devices, as those of file.c.
+ */
+#include <linux/device.h>
+#include <linux/fs.h>
+#include <linux/miscdevice.h>
+#include <linux/module.h>
+#include <linux/poll.h>
+#include <linux/sizes.h>
+#include <linux/slab.h>
+#include <linux/termios.h>
+#include <linux/uaccess.h>
+
+#include "faces.h"
+
+struct mk_stream {
+	struct miscdevice misc;
+	const struct mk_stream_ops *ops;
+	const void *data;
+};
+
+struct mk_open_stream {
+	const struct mk_stream_ops *ops;
+	const void *data;
+};
+
+static int mk_stream_open(struct inode *inode, struct file *file)
+{
+	struct mk_stream *stream = container_of(file->private_data, struct mk_stream, misc);
+	struct mk_open_stream *open = kzalloc_obj(*open);
+	int ret;
+
+	if (!open)
+		return -ENOMEM;
+	open->ops = stream->ops;
+	ret = open->ops->open(stream->data, &open->data);
+	if (ret) {
+		kfree(open);
+		return ret;
+	}
+	file->private_data = open;
+	return stream_open(inode, file);
+}
+
+static int mk_stream_release(struct inode *inode, struct file *file)
+{
+	struct mk_open_stream *open = file->private_data;
+
+	open->ops->release(open->data);
+	kfree(open);
+	return 0;
+}
+
+/*
+ * By way of a buffer of ours: user memory may stall for as long as its owner
+ * likes, and nothing may be locked then.
+ */
+static ssize_t mk_stream_read(struct file *file, char __user *to, size_t len, loff_t *pos)
+{
+	struct mk_open_stream *open = file->private_data;
+	size_t size = min_t(size_t, len, SZ_64K);
+	ssize_t got;
+	u8 *buffer;
+
+	if (!len)
+		return 0;
+	buffer = kvzalloc(size, GFP_KERNEL);
+	if (!buffer)
+		return -ENOMEM;
+	got = open->ops->read(open->data, buffer, size, file->f_flags & O_NONBLOCK);
+	if (got > 0 && copy_to_user(to, buffer, got))
+		got = -EFAULT;
+	kvfree(buffer);
+	return got;
+}
+
+static ssize_t mk_stream_write(struct file *file, const char __user *from, size_t len, loff_t *pos)
+{
+	struct mk_open_stream *open = file->private_data;
+	ssize_t put = 0;
+	size_t done = 0;
+	u8 *buffer;
+
+	if (!len)
+		return 0;
+	buffer = kvmalloc(min_t(size_t, len, SZ_64K), GFP_KERNEL);
+	if (!buffer)
+		return -ENOMEM;
+	while (done < len) {
+		size_t part = min_t(size_t, len - done, SZ_64K);
+
+		put = -EFAULT;
+		if (copy_from_user(buffer, from + done, part))
+			break;
+		put = open->ops->write(open->data, buffer, part, file->f_flags & O_NONBLOCK);
+		if (put <= 0)
+			break;
+		done += put;
+	}
+	kvfree(buffer);
+	return done ? done : put;
+}
+
+static __poll_t mk_stream_poll(struct file *file, poll_table *wait)
+{
+	struct mk_open_stream *open = file->private_data;
+
+	return (__force __poll_t)open->ops->poll(open->data, file, wait);
+}
+
+static long mk_stream_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	struct mk_open_stream *open = file->private_data;
+	struct winsize size;
+
+	if (cmd != TIOCSWINSZ)
+		return -ENOTTY;
+	if (copy_from_user(&size, (void __user *)arg, sizeof(size)))
+		return -EFAULT;
+	return open->ops->resize(open->data, size.ws_row, size.ws_col);
+}
+
+static const struct file_operations mk_stream_fops = {
+	.owner = THIS_MODULE,
+	.open = mk_stream_open,
+	.release = mk_stream_release,
+	.read = mk_stream_read,
+	.write = mk_stream_write,
+	.poll = mk_stream_poll,
+	.unlocked_ioctl = mk_stream_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+};
+
+struct mk_stream *mk_stream_register(struct device *parent, const char *folder, const char *name,
+				     const struct mk_stream_ops *ops, const void *data)
+{
+	struct mk_stream *stream = kzalloc_obj(*stream);
+	int ret = -ENOMEM;
+
+	if (!stream)
+		return ERR_PTR(-ENOMEM);
+	stream->ops = ops;
+	stream->data = data;
+	stream->misc.minor = MISC_DYNAMIC_MINOR;
+	stream->misc.fops = &mk_stream_fops;
+	stream->misc.parent = parent;
+	stream->misc.mode = 0600;
+	/* The slashes become folders in /dev, and '!' in sysfs. */
+	stream->misc.name = kasprintf(GFP_KERNEL, "multikernel/%s/%s", folder, name);
+	if (!stream->misc.name)
+		goto free;
+	ret = misc_register(&stream->misc);
+	if (!ret)
+		return stream;
+	kfree(stream->misc.name);
+free:
+	kfree(stream);
+	return ERR_PTR(ret);
+}
+
+void mk_stream_unregister(struct mk_stream *stream)
+{
+	misc_deregister(&stream->misc);
+	kfree(stream->misc.name);
+	kfree(stream);
+}
