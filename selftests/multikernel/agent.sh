@@ -158,4 +158,20 @@ test_stop() {
 	hears 5 '^mk-agent: the host asks for: Shutdown'
 }
 
+# on_console PATTERN: what was said there since the start has it
+on_console() { timeout 2 cat /dev/multikernel/it/console 2>/dev/null | tr -d '\r' | grep -qE -- "$1"; }
+
+# answers SERIES: a shell there does what is typed here
+answers() {
+	spawn it 2-3 512M "$1" mk.agent
+	hears 120 '^mk-agent: the region has'
+	within 10 put 'echo $((6 * 7)) $(uname -r)
+' /dev/multikernel/it/console || fail "nothing can be typed"
+	within 20 on_console '^42 ' || fail "the console has no answer: $(timeout 2 cat /dev/multikernel/it/console | tail -n 5)"
+	on_console "^42 $(column it KERNEL)\$" || fail 'another kernel answered'
+}
+
+test_console_of_7_3() { answers 7.3; }
+test_console_of_6_1() { answers 6.1; }
+
 run_tests "$@"
