@@ -1,21 +1,162 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# mk-agent in unmodified kernels.
+# mk-agent in unmodified kernels, and mkctl as its other end.
+#   MK_CTL   mkctl   (mkctl of PATH)
 
 . "$(dirname "$0")/lib.sh"
 
-# finds_the_region SERIES: maps it, and none of that kernel's protections is in the way
-finds_the_region() {
-	spawn it 2-3 512M "$1" mk.agent
-	hears 120 '^mk-agent: the region has [0-9]+ KiB at 0x'
-	ticks 60 it
+CTL=${MK_CTL:-mkctl}
+
+# agent SERIES [MORE FOR THE COMMAND LINE]: `it` runs with an agent
+agent() {
+	command -v "$CTL" >/dev/null || skip "there is no mkctl (MK_CTL)"
+	spawn it 2-3 512M "$1" "mk.agent ${2:-}"
+}
+
+# talk: what somebody does at the console, on stdin; see talk.py
+talk() { "$HERE/talk.py" "$CTL" console it; }
+
+# console_of SERIES: a shell that answers, on a terminal of its own with the size of ours
+console_of() {
+	agent "$1"
+	talk <<-'TALK'
+		say echo $((6 * 7))x $(uname -r)
+		hear 42x
+		say stty size
+		hear 33 101
+		size 20 70
+		say stty size
+		hear 20 70
+		say tty; echo $((6 * 7))y >/dev/tty
+		hear /dev/pts/0
+		hear 42y
+		key 1d
+		hear it goes on
+		end 0
+	TALK
+	hears 5 '^mk-agent: the region has [0-9]+ KiB at 0x'
 	! said '^mk-agent: error' || fail "it says '$(spoken | grep '^mk-agent: error')'"
 }
 
-test_region_of_7_3() { finds_the_region 7.3; }
-test_region_of_6_1() { finds_the_region 6.1; }
-test_region_of_6_12() { finds_the_region 6.12; }
-test_region_of_6_18() { finds_the_region 6.18; }
+test_console_of_7_3() { console_of 7.3; }
+test_console_of_6_1() { console_of 6.1; }
+test_console_of_6_12() { console_of 6.12; }
+test_console_of_6_18() { console_of 6.18; }
+
+# Each sees what was said before, and what the other types; the last words come before the end.
+test_viewers_and_a_death() {
+	local pid
+	agent 7.3
+	talk <<-'TALK'
+		say echo $((6 * 7))first
+		hear 42first
+		key 1d
+		end 0
+	TALK
+	talk >/tmp/other 2>&1 <<-'TALK' &
+		hear 42first
+		hear 42second
+		hear it is panicked, reason panic Kernel panic - not syncing: sysrq triggered crash
+		end 0
+	TALK
+	pid=$!
+	talk <<-'TALK'
+		hear 42first
+		say echo $((6 * 7))second
+		hear 42second
+		say echo c >/proc/sysrq-trigger
+		hear it is panicked
+		end 0
+	TALK
+	wait "$pid" || fail "the other one says $(cat /tmp/other)"
+	# It is kept until the next start.
+	"$CTL" console it </dev/null >/tmp/kept 2>/tmp/said
+	grep -q 42second /tmp/kept || fail 'nothing is kept'
+	grep -q 'it is panicked' /tmp/said || fail "it says $(cat /tmp/said)"
+	start it
+	printf 'echo $((6 * 7))third\npoweroff -f\n' | "$CTL" console it --wait 60 >/tmp/kept 2>/tmp/said
+	grep -q 42third /tmp/kept || fail "a pipe gets $(cat /tmp/kept)"
+	! grep -q 42second /tmp/kept || fail 'the last life shows in this one'
+	grep -q 'it is halted, reason poweroff' /tmp/said || fail "it says $(cat /tmp/said)"
+}
+
+test_nobody_there() {
+	command -v "$CTL" >/dev/null || skip "there is no mkctl (MK_CTL)"
+	spawn it 2 512M 7.3
+	"$CTL" console it --wait 500ms </dev/null 2>/tmp/said && fail 'there is a console'
+	grep -q 'nobody in it gives a console' /tmp/said || fail "it says $(cat /tmp/said)"
+	"$CTL" recv it 2 --wait 500ms 2>/tmp/said && fail 'there is a port'
+	grep -q 'nobody is at the other end' /tmp/said || fail "it says $(cat /tmp/said)"
+	# The key that leaves is heard all the same.
+	talk <<-'TALK'
+		hear It waits for mk-agent
+		key 1d
+		end 0
+	TALK
+}
+
+# Streams in both directions, one after the other on the same port.
+test_ports() {
+	local turn pid
+	agent 7.3
+	seq 200000 >/tmp/sent
+	for turn in 1 2; do
+		"$CTL" recv it 2 --wait 60 >/tmp/received &
+		pid=$!
+		talk <<-TALK
+			say seq 200000 | mk-agent --connect 2; echo sent\$((turn + $turn))
+			hear sent$turn
+			key 1d
+			end 0
+		TALK
+		wait "$pid" || fail "recv ends with $?"
+		cmp /tmp/sent /tmp/received || fail "stream $turn was damaged"
+	done
+	for turn in 1 2; do
+		"$CTL" send it 3 /tmp/sent --wait 60 &
+		pid=$!
+		talk <<-TALK
+			say mk-agent --connect 3 </dev/null | md5sum; echo sent\$((turn + $turn))
+			hear $(md5sum </tmp/sent)
+			hear sent$turn
+			key 1d
+			end 0
+		TALK
+		wait "$pid" || fail "send ends with $?"
+	done
+}
+
+# A CPU that goes offline in the spawn is no hang; an agent that is stopped is taken for one.
+test_beats() {
+	agent 7.3
+	talk <<-'TALK'
+		say echo 0 >/sys/devices/system/cpu/cpu1/online; echo $((6 * 7))x
+		hear 42x
+		key 1d
+		end 0
+	TALK
+	sleep 4
+	equal state "$(state it)" running
+	talk <<-'TALK'
+		say kill -STOP $(pidof mk-agent)
+		hear it is hung
+		end 0
+	TALK
+}
+
+# In time, by the spawn itself.
+test_stop() {
+	agent 7.3
+	talk <<-'TALK'
+		say echo $((6 * 7))x
+		hear 42x
+		key 1d
+		end 0
+	TALK
+	"$CTL" stop it
+	equal 'state, reason' "$(state it) $(reason it)" 'halted poweroff'
+	hears 5 '^mk-agent: the host asks for: Shutdown'
+}
 
 # on_console PATTERN: what was said there since the start has it
 on_console() { timeout 2 cat /dev/multikernel/it/console 2>/dev/null | tr -d '\r' | grep -qE -- "$1"; }

@@ -130,9 +130,15 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Gates<B> {
         self.all().for_each(|(_, gate)| gate.lose());
     }
 
-    /// A file was opened on this port.
+    /// A file was opened on this port. The first one is for the next stream, where one has ended on
+    /// both sides and all of it was read.
     pub fn attach(&mut self, port: u16) {
         if let Some(gate) = self.find(port) {
+            if gate.users == 0 && gate.ended && gate.broken && gate.queue.is_empty() {
+                gate.met = false;
+                gate.ended = false;
+                gate.broken = false;
+            }
             gate.users = gate.users.saturating_add(1);
         }
     }

@@ -126,6 +126,25 @@ fn the_last_close_is_an_end_and_the_port_can_be_used_again() {
 }
 
 #[test]
+fn who_comes_after_an_end_waits_for_the_next_stream() {
+    let (_, mut host, mut spawn) = meet();
+    for _ in 0..3 {
+        host.attach(3);
+        assert_eq!(host.take(3), None);
+        assert_eq!(host.send(3, b"early"), Err(Refusal::NotConnected));
+        spawn.attach(3);
+        settle(&mut host, &mut spawn);
+        spawn.send(3, b"answer").unwrap();
+        spawn.gates.detach(3);
+        settle(&mut host, &mut spawn);
+        assert_eq!(host.take(3).unwrap(), b"answer");
+        assert_eq!(host.take(3).unwrap(), b"");
+        host.gates.detach(3);
+        settle(&mut host, &mut spawn);
+    }
+}
+
+#[test]
 fn a_slow_reader_holds_up_the_writer_of_its_port_only() {
     let (_, mut host, mut spawn) = meet();
     for port in [2, 3] {

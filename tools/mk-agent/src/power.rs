@@ -137,17 +137,23 @@ impl Power {
         };
         if let Some(child) = &mut running.child {
             if let Ok(Some(status)) = child.try_wait() {
+                running.child = None;
                 if !status.success() {
                     log(format_args!("the command for it has failed: {status}"));
+                    if running.deadline.is_none() {
+                        // The host can ask again.
+                        self.running = None;
+                        return;
+                    }
                 }
-                running.child = None;
             }
         }
         let is_due = running.deadline.is_some_and(|at| Instant::now() >= at);
         if is_due && self.answers.is_empty() {
-            running.deadline = None;
+            let wish = running.wish;
+            self.running = None;
             if self.may_force {
-                force(running.wish);
+                force(wish);
             }
         }
     }

@@ -146,7 +146,7 @@ fn a_port_is_a_socket() {
         let sent = to.clone();
         let writes = thread::spawn(move || {
             client.write_all(&sent).unwrap();
-            client.shutdown(Shutdown::Write).unwrap();
+            client
         });
         let reads = thread::spawn(move || {
             let mut read = Vec::new();
@@ -157,9 +157,12 @@ fn a_port_is_a_socket() {
         host.open(3);
         host.send(3, &from);
         host.ports.close(&mut host.link, 3, 0).unwrap();
-        host.until("the end", |host| host.port(3).closed.is_some());
-        writes.join().unwrap();
+        host.until("the client to see the end", |_| reads.is_finished());
         assert!(reads.join().unwrap() == from);
+        // Its own direction is open still.
+        host.until("all to be sent", |_| writes.is_finished());
+        writes.join().unwrap().shutdown(Shutdown::Write).unwrap();
+        host.until("the end", |host| host.port(3).closed.is_some());
         assert!(host.port(3).bytes == to);
         assert_eq!(host.port(3).closed, Some(0));
         // The next one is another stream.
@@ -262,6 +265,21 @@ fn a_shutdown_is_answered_and_runs_the_command() {
     // Its time is up, and nobody forces it here.
     thread::sleep(Duration::from_millis(200));
     assert!(spawn.is_alive());
+}
+
+#[test]
+fn a_shutdown_that_fails_can_be_asked_for_again() {
+    let mut spawn = Spawn::new();
+    let done = spawn.path("done");
+    let command = format!("echo down >>{}; false", done.display());
+    spawn.start(&["--no-console", "--no-ports", "--shutdown-command", &command]);
+    let mut host = spawn.host();
+    host.meet();
+    host.until("two turns", |host| {
+        host.control(Control::Shutdown(0));
+        thread::sleep(Duration::from_millis(10));
+        text(&done).is_some_and(|text| text == "down\ndown\n")
+    });
 }
 
 #[test]

@@ -78,6 +78,7 @@ impl Viewer<'_> {
         let mut buffer = vec![0; 16 << 10];
         let mut keys = Vec::new();
         let (mut connected, mut has_input, mut told) = (false, true, false);
+        let mut hung_up = false;
         resized.store(true, Relaxed);
         loop {
             if interrupted.load(Relaxed) {
@@ -122,8 +123,9 @@ impl Viewer<'_> {
             if may_take {
                 files.push(PollFd::from_borrowed_fd(self.input, PollFlags::IN));
             }
-            // One that is over would wake us for ever; there may be another session.
-            if moved == Moved::Over {
+            // One that is over would wake us for ever; but there may be another session.
+            let is_over = moved == Moved::Over || (hung_up && moved == Moved::Nothing);
+            if is_over {
                 files.remove(1);
             }
             // There may be more: but keys are heard in between.
@@ -137,9 +139,13 @@ impl Viewer<'_> {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(e) => return Err(Error::system("poll", &e.into())),
             }
-            if moved != Moved::Over && files[1].revents().contains(PollFlags::OUT) {
-                connected = true;
-            }
+            let told_by_device = if is_over {
+                PollFlags::empty()
+            } else {
+                files[1].revents()
+            };
+            hung_up = told_by_device.contains(PollFlags::HUP);
+            connected |= told_by_device.contains(PollFlags::OUT);
             let ready = may_take && files.last().is_some_and(|file| !file.revents().is_empty());
             if ready {
                 match self.take(&mut buffer, raw.is_some(), &mut keys)? {

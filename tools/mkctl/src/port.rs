@@ -15,6 +15,7 @@ use std::{
     os::fd::AsFd,
     path::Path,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
+    thread,
     time::{Duration, Instant as Time},
 };
 
@@ -76,8 +77,12 @@ impl<'p> Port<'p> {
         }
         let timeout = Timespec::try_from(LOOK).unwrap_or_default();
         let mut files = [PollFd::new(file, flags)];
-        // What else it tells shows when it is used.
-        Ok(poll(&mut files, Some(&timeout)).is_ok_and(|ready| ready > 0))
+        let ready = poll(&mut files, Some(&timeout)).is_ok_and(|ready| ready > 0);
+        if ready && files[0].revents() == PollFlags::HUP {
+            // It is over, and what is to be moved does not know yet.
+            thread::sleep(LOOK);
+        }
+        Ok(ready)
     }
 }
 
@@ -160,7 +165,7 @@ mod tests {
     use super::*;
     use crate::host::tests::Tree;
     use rustix::fs::{mknodat, FileType, Mode, CWD};
-    use std::{fs, thread};
+    use std::fs;
 
     /// Port 2 of web is a pipe: bytes, no room, an end.
     fn tree() -> Tree {

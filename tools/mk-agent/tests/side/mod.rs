@@ -186,7 +186,8 @@ impl Host {
                     assert!(matches!(widened, Ok(()) | Err(Error::NotOpen)));
                 }
                 Event::Other(Control::Answer(errno)) => self.answers.push(errno),
-                Event::Room(_) => {}
+                // A window can cross our close.
+                Event::Room(_) | Event::Dropped => {}
                 other => panic!("{other:?}"),
             }
         }
@@ -233,15 +234,17 @@ impl Host {
 
     /// Until the console has said it; takes all up to there.
     pub fn hears(&mut self, text: &str) -> String {
-        let mut found = None;
+        let mut end = None;
         self.until(text, |host| {
-            let said = String::from_utf8_lossy(&host.port(1).bytes).into_owned();
-            found = said.find(text).map(|at| said[..at + text.len()].to_owned());
-            found.is_some()
+            let said = &host.port(1).bytes;
+            let at = said
+                .windows(text.len())
+                .position(|it| it == text.as_bytes());
+            end = at.map(|at| at + text.len());
+            end.is_some()
         });
-        let found = found.unwrap();
-        self.port(1).bytes.drain(..found.len());
-        found
+        let said = self.port(1).bytes.drain(..end.unwrap()).collect::<Vec<_>>();
+        String::from_utf8_lossy(&said).into_owned()
     }
 
     /// Types a line, and hears the answer, not the echo of the line.
