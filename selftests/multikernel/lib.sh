@@ -146,14 +146,14 @@ destroy() {
 	online $(cpus_of "$cpus")
 }
 
-# free_memory: kB, without what the host only remembers, and when what goes by itself has gone: programs
-# that udev runs for a CPU, lists of freed pages.
+# free_memory: kB, without what the host only remembers, with the free pages that each CPU keeps, and when what
+# goes by itself has gone: programs that udev runs for a CPU.
 free_memory() {
 	local last=0 now=0 turn
 	for turn in {1..20}; do
 		sync
 		echo 3 >/proc/sys/vm/drop_caches
-		now=$(awk '$1 == "MemFree:" { print $2 }' /proc/meminfo)
+		now=$(awk '$1 == "MemFree:" { kb += $2 } $1 == "count:" { kb += 4 * $2 } END { print kb }' /proc/meminfo /proc/zoneinfo)
 		[ "$turn" -gt 3 ] && [ $((now - last)) -lt 64 ] && break
 		last=$now
 		sleep 1
