@@ -45,6 +45,20 @@ struct boot_args {
 	char name[40];
 };
 
+/* A test that hangs ends sooner or later; one on a slow machine is not to end sooner. */
+#ifdef TEST_TIMEOUT_DEFAULT
+#undef TEST_TIMEOUT_DEFAULT
+#define TEST_TIMEOUT_DEFAULT	180
+#endif
+
+/* A deadline in seconds, on kernels that check a lot, too. */
+static inline double patience(double seconds)
+{
+	const char *factor = getenv("MK_SLOW");
+
+	return seconds * (factor ? atof(factor) : 1);
+}
+
 /* -- files ---------------------------------------------------------------- */
 
 /* One write(2). */

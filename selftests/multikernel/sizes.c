@@ -66,7 +66,7 @@ TEST_F(life, more_than_there_is)
 
 	EXPECT_EQ(ENOMEM, put(MEMORY, path_of("%ldM", kib_of("MemTotal:") / 2048 * 2)));
 	EXPECT_EQ(ENOMEM, put(MEMORY, path_of("%ldM", available / 2048 * 2)));
-	EXPECT_LT(now() - began, 5.0);
+	EXPECT_LT(now() - began, patience(5));
 	EXPECT_LT(missing_memory(before), SLACK);
 	EXPECT_STREQ("8M set-aside", get(MEMORY));
 }
@@ -109,7 +109,7 @@ TEST_F(life, interrupted)
 	began = now();
 	ASSERT_EQ(0, kill(child, SIGINT));
 	ASSERT_EQ(child, waitpid(child, &status, 0));
-	EXPECT_LT(now() - began, 5.0);
+	EXPECT_LT(now() - began, patience(5));
 	EXPECT_EQ(EINTR, WEXITSTATUS(status));
 	EXPECT_STREQ("8M set-aside", get(MEMORY));
 	EXPECT_LT(missing_memory(before), SLACK);
