@@ -15,6 +15,7 @@ use crate::{
     ffi::{
         doorbell::{Doorbell, Rung},
         shared::SharedMemory,
+        spawn,
         work::OwnedQueue, //
     },
     portable::{
@@ -22,13 +23,14 @@ use crate::{
             control::Control,
             exchange::{Exchange, Gates},
             heart::Heart,
-            hello::{self, Offer},
+            hello::{self, Offer, Page, Verdict},
             layout::{Region, Role},
             link::Link,
             message::MESSAGE_MAX,
             shared::Shared,
-            status::Status, //
+            status::{Status, NOTICE_MAX}, //
         },
+        line::Line,
         name::Name, //
     },
 };
@@ -44,6 +46,7 @@ use kernel::{
             ordering::{Acquire, Relaxed, Release},
             Atomic, //
         },
+        lock::{mutex::MutexBackend, Guard},
         poll::PollCondVar,
         Arc,
         ArcBorrow,
@@ -94,6 +97,15 @@ impl AsMut<[u8]> for Bytes {
     }
 }
 
+/// What a peer seems to have died of.
+#[derive(Copy, Clone, PartialEq, Eq)]
+pub(crate) enum Death {
+    /// It said so.
+    Panic,
+    /// Its CPU with this number, of its own counting, gives no beats.
+    Silence(u32),
+}
+
 /// Whom this end may interrupt.
 pub(crate) enum Neighbours {
     /// These CPUs, which were lent to the peer.
@@ -126,6 +138,8 @@ struct Inner {
     generation: u32,
     /// Peers that there were.
     lives: u64,
+    /// What the last one said of its panic.
+    last_words: Line,
 }
 
 /// One end.
@@ -146,9 +160,11 @@ pub(crate) struct Channel {
     silence: Atomic<u32>,
     /// From how many ms on that is too long; 0: never.
     patience: Atomic<u32>,
-    /// The peer's CPU that is silent for too long, + 1.
-    hung: Atomic<u32>,
+    /// See [`Death`].
+    death: Atomic<u32>,
     ticks: Atomic<u32>,
+    /// Threads that wait, and serve when they wake.
+    waiters: Atomic<u32>,
     /// How long a peer gets for a poweroff, in ms.
     stop_timeout: Atomic<u32>,
     sessions: Atomic<u64>,
@@ -178,14 +194,15 @@ impl Channel {
                 name,
                 role,
                 queue,
-                inner <- new_mutex!(Inner { live: None, gates, writers: 0, generation: 0, lives: 0 }),
+                inner <- new_mutex!(Inner { live: None, gates, writers: 0, generation: 0, lives: 0, last_words: Line::default() }),
                 changed <- new_poll_condvar!("Channel::changed"),
                 work <- new_work!("Channel::work"),
                 signs: Signs::new(),
                 silence: Atomic::new(NO_BEATS),
                 patience: Atomic::new(1000),
-                hung: Atomic::new(0),
+                death: Atomic::new(0),
                 ticks: Atomic::new(0),
+                waiters: Atomic::new(0),
                 stop_timeout: Atomic::new(10_000),
                 sessions: Atomic::new(0),
                 violations: Atomic::new(0),
@@ -233,7 +250,8 @@ impl Channel {
             violations: 0,
             violated: None,
         });
-        self.hung.store(0, Relaxed);
+        self.death.store(0, Relaxed);
+        inner.last_words = Line::default();
         // As a spawn, rings.
         self.turn(&mut inner);
         drop(inner);
@@ -241,11 +259,17 @@ impl Channel {
         Ok(Open(self.clone()))
     }
 
-    fn end(&self) {
+    /// Ends all sessions.
+    pub(crate) fn end(&self) {
         let mut inner = self.inner.lock();
         let mut live = inner.live.take();
         inner.gates.end();
         if let Some(live) = &mut live {
+            // A host's peer is dead, or as good as dead.
+            if self.role == Role::Spawn {
+                live.exchange.link().close(Verdict::Gone);
+                live.ring();
+            }
             inner.generation = live.exchange.link().generation().max(inner.generation);
         }
         drop(inner);
@@ -272,9 +296,18 @@ impl Channel {
         }
     }
 
-    /// The CPU of the peer's that has been silent for too long, by the peer's number.
-    pub(crate) fn hung(&self) -> Option<u32> {
-        self.hung.load(Acquire).checked_sub(1)
+    /// What the peer seems to have died of.
+    pub(crate) fn death(&self) -> Option<Death> {
+        match self.death.load(Acquire) {
+            0 => None,
+            1 => Some(Death::Panic),
+            cpu => Some(Death::Silence(cpu.wrapping_sub(2))),
+        }
+    }
+
+    /// What it said of its panic.
+    pub(crate) fn last_words(&self) -> Line {
+        self.inner.lock().last_words
     }
 
     /// How long the peer's most silent CPU has been silent, in ms.
@@ -338,12 +371,46 @@ impl Channel {
         Ok(())
     }
 
+    /// Answers what the peer wants, and does it where it is the host that asks.
+    fn obey(&self, live: &mut Live, request: Control) {
+        let errno = match (self.role, request) {
+            (Role::Spawn, Control::Shutdown(_) | Control::Reboot(_)) => 0,
+            // For terminals, which this end has not.
+            (_, Control::Resize(..)) => return,
+            _ => EPERM.to_errno().unsigned_abs(),
+        };
+        // It may be lost: there was no room.
+        let _ = live.exchange.tell(Control::Answer(errno));
+        match (errno, request) {
+            (0, Control::Shutdown(_)) => spawn::poweroff(),
+            (0, Control::Reboot(_)) => spawn::reboot(),
+            _ => {}
+        }
+    }
+
+    /// As a spawn, rings the host without a lock.
+    pub(crate) fn ring_blindly(&self, memory: &SharedMemory) {
+        let region = Region::new(memory.size());
+        let bell = region.and_then(|r| Page::new(&r, self.role.peer()).doorbell(memory));
+        if let Some(bell) = bell {
+            apic::ring_host(bell.apic_id, bell.vector);
+        }
+    }
+
     fn serve(self: &Arc<Self>) {
         let again = self.turn(&mut self.inner.lock());
         self.changed.notify_all();
         if again {
             self.poke();
         }
+    }
+
+    /// Waits for a change. Whether a signal came first.
+    fn wait(&self, inner: &mut Guard<'_, Inner, MutexBackend>) -> bool {
+        self.waiters.fetch_add(1, Relaxed);
+        let interrupted = self.changed.wait_interruptible(inner);
+        self.waiters.fetch_sub(1, Relaxed);
+        interrupted
     }
 
     /// Takes in what has come and sends what is due. Whether there is more to do.
@@ -353,11 +420,18 @@ impl Channel {
             return false;
         };
         live.look_at_beats(self);
+        if live.listen(&mut inner.last_words) {
+            self.death.store(1, Release);
+        }
         if live.violated.is_some_and(|when| when.elapsed() < PENALTY) {
             return false;
         }
         live.move_bell();
-        let served = live.exchange.serve(&mut inner.gates, for_room);
+        let mut served = live.exchange.serve(&mut inner.gates, for_room);
+        if let Some(request) = live.exchange.request() {
+            self.obey(live, request);
+            served.again = true;
+        }
         self.sessions.store(live.exchange.sessions(), Relaxed);
         let link = live.exchange.link();
         let (violations, last) = link.violations();
@@ -394,6 +468,20 @@ impl Live {
         }
     }
 
+    /// Whether the peer has panicked, and what it said.
+    fn listen(&mut self, words: &mut Line) -> bool {
+        let link = self.exchange.link();
+        let generation = link.generation();
+        let memory = link.memory();
+        if !self.status.has_panicked(memory, generation) {
+            return false;
+        }
+        let mut text = [0; NOTICE_MAX];
+        let text = self.status.panicked(memory, generation, &mut text);
+        *words = Line::new(text.unwrap_or(&[]));
+        true
+    }
+
     /// Tells the peer where to ring, if that has changed: a CPU of ours went offline.
     fn move_bell(&mut self) {
         let now = self.bell.as_ref().and_then(Doorbell::address);
@@ -428,7 +516,7 @@ impl Live {
         };
         if let Some((cpu, ms)) = worst {
             if ms >= limit {
-                channel.hung.store((cpu as u32).saturating_add(1), Release);
+                channel.death.store((cpu as u32).saturating_add(2), Release);
             }
         }
     }
@@ -448,6 +536,12 @@ impl WorkItem for Channel {
 
 impl Rung for Channel {
     fn rung(this: ArcBorrow<'_, Self>) {
-        Arc::from(this).poke();
+        if this.waiters.load(Relaxed) > 0 {
+            // Who waits serves, and is there sooner than the queue. Should it have gone meanwhile,
+            // the next tick sees what it left.
+            this.changed.notify_all();
+        } else {
+            Arc::from(this).poke();
+        }
     }
 }

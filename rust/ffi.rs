@@ -11,6 +11,7 @@ pub(crate) mod hooks;
 pub(crate) mod pages;
 pub(crate) mod proc;
 pub(crate) mod shared;
+pub(crate) mod spawn;
 pub(crate) mod stream;
 pub(crate) mod work;
 pub(crate) mod x86;

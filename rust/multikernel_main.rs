@@ -18,6 +18,7 @@ mod image;
 mod instance;
 mod memory;
 mod portable;
+mod spawn;
 mod trampoline;
 mod watch;
 
@@ -31,16 +32,26 @@ module! {
     license: "GPL",
 }
 
-/// The module. Fields drop in this order: the faces first, so that nobody comes in any more.
-struct Multikernel {
-    _faces: control::Faces,
-    _registry: instance::registry::Open,
+/// The module, in a host or in a spawn kernel. Fields drop in this order: the faces first, so that
+/// nobody comes in any more.
+enum Multikernel {
+    Host {
+        _faces: control::Faces,
+        _registry: instance::registry::Open,
+    },
+    Spawn {
+        _end: spawn::Spawn,
+    },
 }
 
 impl kernel::Module for Multikernel {
     fn init(_module: &'static ThisModule) -> Result<Self> {
+        if let Some(region) = ffi::spawn::find_region() {
+            let end = spawn::Spawn::new(region)?;
+            return Ok(Self::Spawn { _end: end });
+        }
         let registry = instance::registry::Open::new(instance::Host::new()?);
-        Ok(Self {
+        Ok(Self::Host {
             _faces: control::Faces::new()?,
             _registry: registry,
         })

@@ -11,6 +11,7 @@
 
 use crate::{
     apic::ApicId,
+    channel::Death,
     ffi::{pages::Register, shared::SharedMemory, x86},
     instance::Instance,
     portable::{acpi, efi}, //
@@ -55,6 +56,8 @@ pub(crate) enum Event {
     Poweroff = 2,
     /// A CPU gives no beats any more.
     Silence = 3,
+    /// It says that it has panicked.
+    Panic = 4,
 }
 
 /// What a spawn kernel can write to be heard.
@@ -101,7 +104,10 @@ impl Sight {
         if self.registers.sleep.read() & acpi::SLEEP_ENABLE != 0 {
             return Some(Event::Poweroff);
         }
-        self.instance.channel.hung().map(|_| Event::Silence)
+        match self.instance.channel.death()? {
+            Death::Panic => Some(Event::Panic),
+            Death::Silence(_) => Some(Event::Silence),
+        }
     }
 }
 
@@ -174,6 +180,7 @@ impl Running {
             0 => None,
             2 => Some(Event::Poweroff),
             3 => Some(Event::Silence),
+            4 => Some(Event::Panic),
             _ => Some(Event::Reset),
         }
     }

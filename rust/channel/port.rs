@@ -123,7 +123,7 @@ impl Stream for Handle {
             if nonblock {
                 return Err(EAGAIN);
             }
-            if self.channel.changed.wait_interruptible(&mut inner) {
+            if self.channel.wait(&mut inner) {
                 return Err(ERESTARTSYS);
             }
         }
@@ -145,7 +145,7 @@ impl Stream for Handle {
             if !core::mem::replace(&mut waiting, true) {
                 // Once more: now the peer is told to ring when there is room.
                 inner.writers = inner.writers.saturating_add(1);
-            } else if self.channel.changed.wait_interruptible(&mut inner) {
+            } else if self.channel.wait(&mut inner) {
                 break Err(ERESTARTSYS);
             }
         };

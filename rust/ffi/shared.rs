@@ -52,6 +52,16 @@ impl SharedMemory {
         })
     }
 
+    /// `size` bytes from `start` on.
+    ///
+    /// # Safety
+    ///
+    /// They are mapped, aligned to a page, as long as the result is used, and nothing refers to them.
+    pub(super) unsafe fn mapped(start: NonNull<u8>, size: usize) -> Self {
+        // INVARIANT: By the function's contract.
+        Self { start, size }
+    }
+
     fn word(&self, at: usize) -> Option<&Atomic<u64>> {
         let inside = at % size_of::<u64>() == 0 && at.checked_add(size_of::<u64>())? <= self.size;
         // SAFETY: Mapped by the invariant, aligned, and only used atomically.

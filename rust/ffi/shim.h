@@ -41,6 +41,15 @@ u64 mk_doorbell_address(const struct mk_doorbell *bell);
 void mk_shared_copy(u8 *to, const u8 *from, size_t len);
 void mk_prefetch(const u8 *at);
 
+/* spawn.c */
+bool mk_region_find(u64 *start, u64 *size);
+u8 *mk_region_map(u64 start, u64 size);
+void mk_region_unmap(u8 *region);
+int mk_spawn_register(void);
+void mk_spawn_unregister(void);
+void mk_poweroff(void);
+void mk_reboot_orderly(void);
+
 /* pages.c */
 u8 *mk_phys_to_virt(u64 phys);
 bool mk_copy_from_phys(u8 *to, u64 phys, unsigned int len);
@@ -70,5 +79,8 @@ int mk_rust_start(const char *name);
 void mk_rust_crash_stop(void);
 void mk_rust_host_down(void);
 int mk_rust_may_suspend(void);
+void mk_rust_beat(unsigned int cpu, bool alive);
+void mk_rust_panic(const u8 *text, size_t len);
+void mk_rust_leave(void);
 
 #endif

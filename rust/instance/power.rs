@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     alarm::Alarm,
-    channel::Neighbours,
+    channel::{Death, Neighbours},
     evidence::Findings,
     memory::Memory,
     portable::{
@@ -238,13 +238,17 @@ impl Instance {
         })
     }
 
-    /// What the channel knows of a death for this reason.
+    /// What the channel knows of a death for this reason, if nothing else is known.
     fn hearsay(&self, reason: Reason, detail: Line) -> Line {
         let mut line = detail;
-        if let (Reason::Lockup, true, Some(cpu)) = (reason, detail.is_empty(), self.channel.hung())
-        {
-            // It takes whatever is written.
-            let _ = write!(line, "no beat of its CPU {cpu}");
+        match (reason, self.channel.death()) {
+            _ if !line.is_empty() => {}
+            (Reason::Lockup, Some(Death::Silence(cpu))) => {
+                // It takes whatever is written.
+                let _ = write!(line, "no beat of its CPU {cpu}");
+            }
+            (Reason::Panic, Some(Death::Panic)) => line = self.channel.last_words(),
+            _ => {}
         }
         line
     }
@@ -319,6 +323,7 @@ impl WorkItem for Instance {
                 Some(Event::Reset) => Reason::Reset,
                 Some(Event::Poweroff) => Reason::Poweroff,
                 Some(Event::Silence) => Reason::Lockup,
+                Some(Event::Panic) => Reason::Panic,
             },
             Phase::Ready(ready) if ready.alarm.as_ref().is_some_and(Alarm::rang) => {
                 this.view.lock().stats.restarts.count();

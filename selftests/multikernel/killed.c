@@ -6,32 +6,12 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
-#include <time.h>
 #include "life.h"
 
-/* Far more than free memory goes up and down by itself. */
-#define INITRD_SIZE	(64UL << 20)
-#define INITRD_KB	((long)(INITRD_SIZE >> 10))
+/* Twice what free memory goes up and down by itself. */
+#define INITRD_SIZE	(SLACK << 11)
 #define KILLS		10
 #define TRIES		100
-
-static long microseconds(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
-static long free_kb(void)
-{
-	char *line;
-
-	sync();
-	put("/proc/sys/vm/drop_caches", "3");
-	line = strstr(get("/proc/meminfo"), "MemFree:");
-	return line ? atol(line + strlen("MemFree:")) : 0;
-}
 
 /* A process that is about to load it. */
 static pid_t begin_load(const struct image *image)
@@ -59,7 +39,8 @@ static pid_t begin_load(const struct image *image)
 TEST_F_TIMEOUT(life, killed_while_it_loads, 240)
 {
 	int status, kills = 0, empty = 0, try;
-	long call, before, end;
+	double began, call;
+	long before;
 	pid_t child;
 	void *initrd;
 
@@ -73,17 +54,17 @@ TEST_F_TIMEOUT(life, killed_while_it_loads, 240)
 	ASSERT_EQ(0, put(CONFIG_DIR "/" NAME "/memory", "256M"));
 
 	child = begin_load(&self->image);
-	call = microseconds();
+	began = now();
 	ASSERT_EQ(child, waitpid(child, &status, 0));
-	call = microseconds() - call;
+	call = now() - began;
 	ASSERT_EQ(0, status);
 	ASSERT_EQ(0, unload(2));
 
-	before = free_kb();
+	before = free_memory();
 	for (try = 0; try < TRIES && kills < KILLS; try++) {
 		child = begin_load(&self->image);
 		ASSERT_GT(child, 0);
-		usleep(call / 10 * (try % 10));
+		usleep(call * 1e5 * (try % 10));
 		kill(child, SIGKILL);
 		ASSERT_EQ(child, waitpid(child, &status, 0));
 		kills += WIFSIGNALED(status);
@@ -95,16 +76,11 @@ TEST_F_TIMEOUT(life, killed_while_it_loads, 240)
 			EXPECT_EQ(0, unload(2));
 		}
 	}
-	TH_LOG("a load takes %ld us; %d tries, killed %d times, %d times empty after it",
+	TH_LOG("a load takes %.3f s; %d tries, killed %d times, %d times empty after it",
 	       call, try, kills, empty);
 	EXPECT_GT(empty, 0);
 
-	/* What goes by itself may take a while; what is lost does not come back. */
-	end = microseconds() + 30000000;
-	while (before - free_kb() > INITRD_KB / 2 && microseconds() < end)
-		sleep(1);
-	EXPECT_LT(before - free_kb(), INITRD_KB / 2);
-
+	EXPECT_LT(missing_memory(before), SLACK);
 	ASSERT_EQ(0, load(&self->image));
 	EXPECT_STREQ("loaded", state_of(NAME));
 }

@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #define CONFIG_DIR	"/sys/kernel/config/multikernel"
@@ -43,6 +44,20 @@ struct boot_args {
 	__u32 op;
 	char name[40];
 };
+
+/* A test that hangs ends sooner or later; one on a slow machine is not to end sooner. */
+#ifdef TEST_TIMEOUT_DEFAULT
+#undef TEST_TIMEOUT_DEFAULT
+#define TEST_TIMEOUT_DEFAULT	180
+#endif
+
+/* A deadline in seconds, on kernels that check a lot, too. */
+static inline double patience(double seconds)
+{
+	const char *factor = getenv("MK_SLOW");
+
+	return seconds * (factor ? atof(factor) : 1);
+}
 
 /* -- files ---------------------------------------------------------------- */
 
@@ -77,6 +92,44 @@ static inline char *get(const char *path)
 		all--;
 	buf[all] = '\0';
 	return buf;
+}
+
+/* In KiB: "MemFree:" and the like. */
+static inline long kib_of(const char *key)
+{
+	char *at = strstr(get("/proc/meminfo"), key);
+
+	return at ? atol(at + strlen(key)) : -1;
+}
+
+static inline double now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec + ts.tv_nsec / 1e9;
+}
+
+/* In KiB, without what the host only remembers. */
+static inline long free_memory(void)
+{
+	sync();
+	put("/proc/sys/vm/drop_caches", "3");
+	return kib_of("MemFree:");
+}
+
+/* What the host's own work moves, and the free pages of each CPU, which do not count; in KiB. */
+#define SLACK	(32L << 10)
+
+/* KiB that are missing since there were so many. What is on its way back gets time to come. */
+static inline long missing_memory(long before)
+{
+	double end = now() + 15;
+	long missing;
+
+	while ((missing = before - free_memory()) >= SLACK && now() < end)
+		usleep(500000);
+	return missing;
 }
 
 static inline char *path_of(const char *format, ...)

@@ -55,7 +55,17 @@ done
 
 # Nothing that a test did may have upset the host.
 number=$((number + 1))
-if dmesg | grep -E 'WARNING:|BUG:|Oops|Call Trace:|refcount_t:|soft lockup|possible recursive|hung_task' | sed 's/^/# /' | grep .; then
+found=$(dmesg | grep -E 'WARNING:|BUG:|Oops|Call Trace:|refcount_t:|soft lockup|possible recursive|hung_task')
+if [ -e /sys/kernel/debug/kmemleak ]; then
+	# What is young may be somewhere on its way; the second look finds what was lost before the first.
+	for _ in 1 2; do
+		echo scan >/sys/kernel/debug/kmemleak
+		sleep 6
+	done
+	found+=$(cat /sys/kernel/debug/kmemleak)
+fi
+if [ -n "$found" ]; then
+	printf '%s\n' "$found" | sed 's/^/# /'
 	echo "not ok $number kernel_log_is_clean"
 	exit 1
 fi

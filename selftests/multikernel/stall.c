@@ -102,10 +102,10 @@ TEST_F(stall, ends_when_killed)
 	int i, status;
 
 	ASSERT_EQ(0, kill(self->child, SIGKILL));
-	for (i = 0; i < 100 && !waitpid(self->child, &status, WNOHANG); i++)
+	for (i = 0; i < 1000 && !waitpid(self->child, &status, WNOHANG); i++)
 		usleep(10000);
-	EXPECT_LT(i, 100)
-		TH_LOG("it still stalls a second after SIGKILL");
+	EXPECT_LT(i, 1000)
+		TH_LOG("it still stalls ten seconds after SIGKILL");
 	EXPECT_TRUE(WIFSIGNALED(status));
 	EXPECT_STREQ("loaded", state_of(NAME));
 	EXPECT_STREQ("A-selftest", column(NAME, "KERNEL"));

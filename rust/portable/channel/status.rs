@@ -69,6 +69,12 @@ impl Status {
         memory.store_release(at, generation << 32 | (text.len() as u64) << 16 | PANIC);
     }
 
+    /// Whether the owner says that it panicked, in the session of this generation.
+    pub fn has_panicked(&self, memory: &impl Shared, generation: u32) -> bool {
+        let word = memory.load(self.section.wrapping_add(NOTICE));
+        generation != 0 && word >> 32 == u64::from(generation) && word & 0xff00 == PANIC
+    }
+
     /// Copies what the owner said when it panicked in the session of this generation, if it did.
     /// The text is any bytes.
     pub fn panicked<'a>(

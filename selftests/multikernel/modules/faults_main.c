@@ -29,6 +29,10 @@ module_param(dest, uint, 0444);
 static unsigned int vector;
 module_param(vector, uint, 0444);
 
+/* A flood is one of them each so many milliseconds. */
+static unsigned int gap_ms;
+module_param(gap_ms, uint, 0444);
+
 /* Where to scribble, or the page below 1 MiB in which to fight. */
 static unsigned long addr;
 module_param(addr, ulong, 0444);
@@ -96,9 +100,11 @@ static int flood(void *icr)
 	while (!kthread_should_stop()) {
 		int i;
 
-		for (i = 0; i < 1000; i++)
+		for (i = 0; i < (gap_ms ? 1 : 1000); i++)
 			send((uintptr_t)icr, dest);
 		cond_resched();
+		if (gap_ms)
+			msleep(gap_ms);
 	}
 	return 0;
 }
