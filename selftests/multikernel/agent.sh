@@ -80,6 +80,21 @@ test_viewers_and_a_death() {
 	grep -q 'it is halted, reason poweroff' /tmp/said || fail "it says $(cat /tmp/said)"
 }
 
+test_run_with_a_console() {
+	command -v "$CTL" >/dev/null || skip "there is no mkctl (MK_CTL)"
+	need_image 7.3
+	PATH=$(dirname "$KEXEC"):$PATH "$HERE/talk.py" "$CTL" run it --console --cpus 2 --memory 512M --initrd "$INITRD" \
+		--append 'console=ttyS1 mk.agent' "$(image 7.3)" <<-'TALK'
+			hear it runs on CPU 2
+			say echo $((6 * 7))x
+			hear 42x
+			key 1d
+			hear it goes on
+			end 0
+		TALK
+	"$CTL" rm --force --online it
+}
+
 test_nobody_there() {
 	command -v "$CTL" >/dev/null || skip "there is no mkctl (MK_CTL)"
 	spawn it 2 512M 7.3
