@@ -159,6 +159,25 @@ test_beats() {
 	TALK
 }
 
+# The module speaks for its kernel, too, and there can be one who does.
+test_beside_the_module() {
+	local pid
+	[ -n "${MK_MODULE:-}" ] || skip 'there is no module to be sent (MK_MODULE)'
+	agent 7.3
+	"$CTL" send it 3 "$MK_MODULE" --wait 60 &
+	pid=$!
+	talk <<-'TALK'
+		say mk-agent --connect 3 </dev/null >/m.ko; echo $((6 * 7))x
+		hear 42x
+		say setsid sh -c 'sleep 2; kill $(pidof mk-agent); sleep 1; insmod /m.ko; mk-agent --kmsg' & sleep 1; echo $((6 * 7))y
+		hear 42y
+		key 1d
+		end 0
+	TALK
+	wait "$pid" || fail "send ends with $?"
+	hears 30 '^mk-agent: error: the module multikernel speaks for this kernel already'
+}
+
 # In time, by the spawn itself.
 test_stop() {
 	agent 7.3
