@@ -63,8 +63,8 @@ use signs::Signs;
 const QUEUE: usize = 64 << 10;
 /// How long a peer is not heard that broke a rule.
 const PENALTY: Delta = Delta::from_millis(1000);
-/// Beats are looked at in one of so many calls of [`Channel::tick`]: each 250 ms, if all come.
-const BEAT_TICKS: u32 = 100;
+/// Beats are looked at in one of so many calls of [`Channel::tick`]: each 100 ms, if all come.
+const BEAT_TICKS: u32 = 40;
 /// No CPU of the peer's has beats.
 const NO_BEATS: u32 = u32::MAX;
 
@@ -164,7 +164,7 @@ impl Channel {
                 work <- new_work!("Channel::work"),
                 signs: Signs::new(),
                 silence: Atomic::new(NO_BEATS),
-                patience: Atomic::new(1000),
+                patience: Atomic::new(750),
                 death: Atomic::new(0),
                 ticks: Atomic::new(0),
                 waiters: Atomic::new(0),

@@ -30,9 +30,9 @@ use kernel::{
 };
 
 /// How often beats are looked at.
-const BEAT_LOOK: Delta = Delta::from_millis(250);
+const BEAT_LOOK: Delta = Delta::from_millis(100);
 /// What of a longer time between two looks counts.
-const BEAT_LATE: Delta = Delta::from_millis(500);
+const BEAT_LATE: Delta = Delta::from_millis(200);
 /// Beats may be missed so often before a CPU counts as silent.
 const BEATS_MISSED: u32 = 3;
 
