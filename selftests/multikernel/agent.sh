@@ -147,7 +147,7 @@ test_ports() {
 
 # A CPU that goes offline in the spawn is no hang; an agent that is stopped is taken for one.
 test_beats() {
-	local PATIENCE=750
+	local PATIENCE=2000
 	agent 7.3
 	talk <<-'TALK'
 		say echo 0 >/sys/devices/system/cpu/cpu1/online; echo $((6 * 7))x
