@@ -87,8 +87,13 @@ impl<M: Shared> Side<M> {
 /// grows; and a new pair of sides is well afterwards.
 pub fn check(input: &[u8]) {
     let memory = Plain::new(SIZE);
-    let script = Rc::new(RefCell::new(Script(input)));
-    let role = [Role::Spawn, Role::Host][usize::from(script.borrow_mut().byte() % 2)];
+    let Some((&first, input)) = input.split_first() else {
+        return;
+    };
+    let role = [Role::Spawn, Role::Host][usize::from(first & 1)];
+    // Mostly they have met before the attack begins.
+    let early = first & 14 == 0;
+    let script = Rc::new(RefCell::new(Script(if early { input } else { &[] })));
     let attacked = Attacked::new(&memory, &script, role);
     let (offer, eager) = (Offer::default(), role == Role::Spawn);
     let link = match role {
@@ -101,6 +106,14 @@ pub fn check(input: &[u8]) {
         Role::Spawn => Link::host(memory.clone(), offer, 0),
     };
     let mut peer = Side::new(link.unwrap(), !eager);
+    if !early {
+        for _ in 0..10 {
+            _ = victim.exchange.serve(&mut victim.gates, false);
+            _ = peer.exchange.serve(&mut peer.gates, false);
+        }
+        assert!(victim.exchange.room(&mut victim.gates, 2).unwrap() > 0);
+        script.borrow_mut().0 = input;
+    }
     while !script.borrow().0.is_empty() {
         victim.step(&script);
         peer.step(&script);
