@@ -132,6 +132,8 @@ struct Live {
 struct Inner {
     live: Option<Live>,
     gates: Gates<Bytes>,
+    /// For the next peer.
+    buffer: Option<Bytes>,
     /// Threads that wait for room.
     writers: u32,
     /// The last generation given.
@@ -194,7 +196,7 @@ impl Channel {
                 name,
                 role,
                 queue,
-                inner <- new_mutex!(Inner { live: None, gates, writers: 0, generation: 0, lives: 0, last_words: Line::default() }),
+                inner <- new_mutex!(Inner { live: None, gates, buffer: None, writers: 0, generation: 0, lives: 0, last_words: Line::default() }),
                 changed <- new_poll_condvar!("Channel::changed"),
                 work <- new_work!("Channel::work"),
                 signs: Signs::new(),
@@ -225,8 +227,12 @@ impl Channel {
         // Without a vector the timer does it, later.
         let bell = Doorbell::new(self.name.as_str(), self.clone()).ok();
         let told = bell.as_ref().and_then(Doorbell::address);
-        let buffer = Bytes::new(MESSAGE_MAX)?;
         let mut inner = self.inner.lock();
+        // A mebibyte, and so kept from one life to the next.
+        let buffer = match inner.buffer.take() {
+            Some(buffer) => buffer,
+            None => Bytes::new(MESSAGE_MAX)?,
+        };
         let offer = Offer {
             doorbell: told,
             beat_ms: if self.role == Role::Spawn { BEAT_MS } else { 0 },
@@ -276,8 +282,11 @@ impl Channel {
         self.signs.forget();
         self.silence.store(NO_BEATS, Relaxed);
         self.changed.notify_all();
-        // Waits for the interrupt, which does not wait for the lock.
-        drop(live);
+        if let Some(Live { exchange, bell, .. }) = live {
+            self.inner.lock().buffer = Some(exchange.into_buffer());
+            // Waits for the interrupt, which does not wait for the lock.
+            drop(bell);
+        }
     }
 
     /// Has [`Channel::serve`] called soon; in any context.

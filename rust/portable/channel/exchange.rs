@@ -225,6 +225,11 @@ impl<M: Shared, B: AsRef<[u8]> + AsMut<[u8]>> Exchange<M, B> {
         })
     }
 
+    /// Gives the buffer back.
+    pub fn into_buffer(self) -> B {
+        self.buffer
+    }
+
     /// The link.
     pub fn link(&mut self) -> &mut Link<M> {
         &mut self.link

@@ -1,0 +1,105 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# The channel between two modules: that of the host, and the same one in a spawn kernel.
+
+. "$(dirname "$0")/lib.sh"
+
+PORT=/dev/multikernel/it/port2
+
+# beside [MORE FOR THE COMMAND LINE]: `it` runs with the module, and sends back what comes on port 2, which is
+# open as 8: a stream ends with its last close
+beside() {
+	need_image 7.3
+	[ -r "${MK_FAULTS:-}/modules.cpio" ] || skip 'needs what scripts/build-faults makes (MK_FAULTS)'
+	[ -n "$INITRD" ] || skip 'needs an initramfs (MK_INITRD)'
+	cat "$MK_FAULTS/modules.cpio" "$INITRD" >/tmp/initrd
+	INITRD=/tmp/initrd
+	spawn it 2-3 512M 7.3 "mk.module mk.echo=2 ${1:-}"
+	exec 8<>$PORT
+	within 90 is_there || fail "nobody is there: $(spoken | tail -n 3)"
+	timeout 10 head -c 1 <&8 >/dev/null || fail 'the first byte did not come back'
+}
+is_there() { timeout 5 printf '%s' . 2>/dev/null >&8; }
+beats() { [[ $(column it SILENCE) != - ]]; }
+stat_of() { sed -n "s/^$1 //p" "$CLASS/it/stats"; }
+
+# back FILE: what is sent comes back, to the last byte
+back() {
+	timeout 60 head -c "$(stat -c %s "$1")" <&8 >/tmp/back &
+	timeout 60 cat "$1" >&8
+	wait $! || fail "only $(stat -c %s /tmp/back) of $(stat -c %s "$1") bytes came back"
+	cmp "$1" /tmp/back
+}
+
+test_bytes_come_back() {
+	local rung
+	beside
+	seq 1 100000 >/tmp/bytes
+	back /tmp/bytes || fail 'other bytes came back'
+	rung=$(awk '/multikernel:it$/ { for (i = 2; i < NF; i++) if ($i ~ /^[0-9]+$/) n += $i } END { print n + 0 }' /proc/interrupts)
+	say "sessions $(stat_of sessions), the host was rung $rung times"
+	[ "$rung" -gt 0 ] || fail 'the host was never rung'
+	equal violations "$(stat_of violations)" 0
+}
+
+test_errors() {
+	need_image 7.3
+	instance it 2-3 512M
+	fails 'Transport endpoint is not connected' put . $PORT
+	equal 'read of a dead one' "$(timeout 5 cat $PORT | wc -c)" 0
+	destroy it
+	beside
+	# Nobody uses port 3 there.
+	fails 'Transport endpoint is not connected' put x /dev/multikernel/it/port3
+	timeout 20 cat <&8 >/tmp/rest &
+	sleep 0.5
+	order it kill
+	# Who waited learns of the death.
+	wait $! || fail 'a reader waits for the dead'
+	fails 'Broken pipe' put x $PORT
+	exec 8>&-
+}
+
+test_stop_is_a_poweroff() {
+	local began
+	beside
+	beats || within 10 beats || fail 'it has no beats'
+	began=$SECONDS
+	order it stop
+	say "it stopped after $((SECONDS - began)) s"
+	equal state "$(state it)" halted
+	equal reason "$(reason it)" poweroff
+	equal beats "$(column it SILENCE)" -
+}
+
+test_panic_is_told() {
+	beside 'mk.do=panic panic=0'
+	reaches it panicked 60
+	[[ $(reason it) == 'panic Kernel panic - not syncing: sysrq triggered crash' ]] || fail "the reason is '$(reason it)'"
+}
+
+# No watchdog of its own is as fast.
+test_hang_is_seen() {
+	local began
+	beside 'mk.do=lkdtm:HARDLOCKUP nowatchdog'
+	hears 60 '^it: action lkdtm'
+	began=${EPOCHREALTIME/./}
+	reaches it hung 30
+	say "seen after $(((${EPOCHREALTIME/./} - began) / 1000)) ms"
+	[[ $(reason it) == 'lockup no beat of its CPU '* ]] || fail "the reason is '$(reason it)'"
+}
+
+# The vector moves when its CPU goes.
+test_doorbell_moves() {
+	local cpu
+	beside
+	seq 1 2000 >/tmp/bytes
+	for cpu in 1 4 5; do
+		offline "$cpu"
+		back /tmp/bytes || fail "other bytes came back without CPU $cpu"
+	done
+	online 1 4 5
+	back /tmp/bytes || fail 'other bytes came back with all CPUs'
+}
+
+run_tests "$@"
