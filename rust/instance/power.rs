@@ -197,8 +197,10 @@ impl Instance {
                 Ok(())
             }
             Buried::Free(memory) => {
+                let (reason, detail) = self.explain(&memory, reason);
                 life.phase = Phase::Empty(Some(memory));
                 self.enter_with(State::Empty, reason, |view| {
+                    view.detail = detail;
                     view.release = Release::default();
                     view.stats.add(&ladder);
                 });

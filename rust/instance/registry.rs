@@ -44,7 +44,13 @@ impl Open {
 impl Drop for Open {
     fn drop(&mut self) {
         // The module is pinned by every instance, so there is none left.
-        let host = REGISTRY.lock().host.take();
+        let (host, list) = {
+            let mut registry = REGISTRY.lock();
+            let list = core::mem::replace(&mut registry.instances, KVec::new());
+            (registry.host.take(), list)
+        };
+        // Nobody drops a static: its room would be lost.
+        drop(list);
         if let Some(host) = host {
             host.queue.drain();
             // Its pages go with it.

@@ -6,6 +6,8 @@
 . "$(dirname "$0")/lib.sh"
 
 CTL=${MK_CTL:-mkctl}
+# It looks for kexec where everybody does.
+[[ $KEXEC != */* ]] || PATH=$(dirname "$KEXEC"):$PATH
 
 # agent SERIES [MORE FOR THE COMMAND LINE]: `it` runs with an agent
 agent() {
@@ -80,6 +82,21 @@ test_viewers_and_a_death() {
 	grep -q 'it is halted, reason poweroff' /tmp/said || fail "it says $(cat /tmp/said)"
 }
 
+test_run_with_a_console() {
+	command -v "$CTL" >/dev/null || skip "there is no mkctl (MK_CTL)"
+	need_image 7.3
+	"$HERE/talk.py" "$CTL" run it --console --cpus 2 --memory 512M --initrd "$INITRD" \
+		--append 'console=ttyS1 mk.agent' "$(image 7.3)" <<-'TALK'
+			hear it runs on CPU 2
+			say echo $((6 * 7))x
+			hear 42x
+			key 1d
+			hear it goes on
+			end 0
+		TALK
+	"$CTL" rm --force --online it
+}
+
 test_nobody_there() {
 	command -v "$CTL" >/dev/null || skip "there is no mkctl (MK_CTL)"
 	spawn it 2 512M 7.3
@@ -144,6 +161,25 @@ test_beats() {
 	TALK
 }
 
+# The module speaks for its kernel, too, and there can be one who does.
+test_beside_the_module() {
+	local pid
+	[ -n "${MK_MODULE:-}" ] || skip 'there is no module to be sent (MK_MODULE)'
+	agent 7.3
+	"$CTL" send it 3 "$MK_MODULE" --wait 60 &
+	pid=$!
+	talk <<-'TALK'
+		say mk-agent --connect 3 </dev/null >/m.ko; echo $((6 * 7))x
+		hear 42x
+		say setsid sh -c 'sleep 2; kill $(pidof mk-agent); sleep 1; insmod /m.ko; mk-agent --kmsg' & sleep 1; echo $((6 * 7))y
+		hear 42y
+		key 1d
+		end 0
+	TALK
+	wait "$pid" || fail "send ends with $?"
+	hears 30 '^mk-agent: error: the module multikernel speaks for this kernel already'
+}
+
 # In time, by the spawn itself.
 test_stop() {
 	agent 7.3
@@ -171,7 +207,6 @@ answers() {
 	on_console "^42 $(column it KERNEL)\$" || fail 'another kernel answered'
 }
 
-test_console_of_7_3() { answers 7.3; }
-test_console_of_6_1() { answers 6.1; }
+test_file_of_the_console() { answers 6.1; }
 
 run_tests "$@"

@@ -139,8 +139,9 @@ destroy() {
 	[ -d "$CONFIGFS/$1" ] || return 0
 	cpus=$(cat "$CONFIGFS/$1/cpus")
 	case $(state "$1") in
-	# It may end by itself at this moment.
-	running | quarantined) order "$1" kill 2>/dev/null || true ;;
+	empty | loaded) ;;
+	# It may end by itself, or start again, at this moment.
+	*) order "$1" kill 2>/dev/null || true ;;
 	esac
 	"$KEXEC" --multikernel="$1" -u 2>/dev/null || true
 	rmdir "$CONFIGFS/$1"

@@ -132,6 +132,8 @@ TEST(fifty_readers)
 	pid_t children[READERS];
 	const char *why = unfit();
 	struct image images[2];
+	/* Fifty keep a kernel that checks a lot from all else. */
+	int readers = READERS / patience(1);
 	int i, status, lives = 0;
 	time_t end;
 
@@ -145,7 +147,7 @@ TEST(fifty_readers)
 	make_image(&images[1], 'B');
 	images[1].flags = MULTIKERNEL | ARCH_X86_64 | CPU_FLAG(3);
 	fflush(stdout);
-	for (i = 0; i < READERS; i++) {
+	for (i = 0; i < readers; i++) {
 		children[i] = fork();
 		if (!children[i])
 			reader();
@@ -154,7 +156,7 @@ TEST(fifty_readers)
 		ASSERT_EQ(0, live("first", "2", &images[0]));
 		ASSERT_EQ(0, live("second", "3", &images[1]));
 	}
-	for (i = 0; i < READERS; i++) {
+	for (i = 0; i < readers; i++) {
 		kill(children[i], SIGKILL);
 		waitpid(children[i], &status, 0);
 		EXPECT_TRUE(WIFSIGNALED(status));

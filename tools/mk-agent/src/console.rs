@@ -47,6 +47,8 @@ pub struct Console {
     lasted: Duration,
     /// To be opened in this session.
     open: bool,
+    /// Why it did not start, the last time.
+    said: String,
 }
 
 struct Terminal {
@@ -84,6 +86,7 @@ impl Console {
             again: Backoff::new(Duration::from_millis(10), Duration::from_secs(10)),
             lasted: Duration::ZERO,
             open: false,
+            said: String::new(),
         }
     }
 
@@ -156,16 +159,35 @@ impl Console {
         self.lasted = Duration::ZERO;
         match Terminal::start(&self.command, self.size) {
             Ok(terminal) => self.terminal = Some(terminal),
-            Err(e) => log(format_args!(
-                "console: {}: {e}",
-                self.command[0].to_string_lossy()
-            )),
+            Err(why) if why == self.said => {}
+            Err(why) => {
+                log(format_args!("console: {why}"));
+                self.said = why;
+            }
         }
     }
 }
 
 impl Terminal {
-    fn start(command: &[OsString], size: Winsize) -> io::Result<Self> {
+    /// # Errors
+    ///
+    /// What is wrong.
+    fn start(command: &[OsString], size: Winsize) -> Result<Self, String> {
+        let name = command[0].to_string_lossy();
+        let (master, other) = Self::open(size)
+            .map_err(|e| format!("no pseudoterminal: {e}; is devpts mounted on /dev/pts?"))?;
+        let child = Self::run(command, &other).map_err(|e| format!("{name}: {e}"))?;
+        Ok(Self {
+            master,
+            child,
+            began: Instant::now(),
+            ended: None,
+            hung_up: false,
+        })
+    }
+
+    /// Both ends.
+    fn open(size: Winsize) -> io::Result<(OwnedFd, OwnedFd)> {
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let master = openpt(flags)?;
         grantpt(&master)?;
@@ -173,6 +195,10 @@ impl Terminal {
         tcsetwinsize(&master, size)?;
         fcntl_setfl(&master, fcntl_getfl(&master)? | OFlags::NONBLOCK)?;
         let other = ioctl_tiocgptpeer(&master, flags)?;
+        Ok((master, other))
+    }
+
+    fn run(command: &[OsString], other: &OwnedFd) -> io::Result<Child> {
         let stdio = || other.as_fd().try_clone_to_owned().map(Stdio::from);
         let mut child = Command::new(&command[0]);
         child.args(&command[1..]);
@@ -181,13 +207,7 @@ impl Terminal {
             child.env("TERM", "vt220");
         }
         raw::lead_session(&mut child);
-        Ok(Self {
-            master,
-            child: child.spawn()?,
-            began: Instant::now(),
-            ended: None,
-            hung_up: false,
-        })
+        child.spawn()
     }
 
     /// Whether the command has ended, and all that it wrote was read, or nobody wants it.

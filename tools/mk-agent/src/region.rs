@@ -21,6 +21,7 @@ use std::{
 };
 
 const TABLE: &str = "/sys/firmware/acpi/tables/MKRN";
+const MODULE: &str = "/sys/module/multikernel";
 const MEMORY: &str = "/dev/mem";
 
 /// Maps what was named, or what the table tells.
@@ -33,6 +34,13 @@ pub fn open(place: Option<&Place>) -> Result<Memory> {
 
 /// Asks the table.
 fn find() -> Result<Range> {
+    if Path::new(MODULE).exists() {
+        return Err(Error::new(
+            Kind::Failed,
+            "the module multikernel speaks for this kernel already",
+            "Use one of them: rmmod multikernel.",
+        ));
+    }
     let table = fs::read(TABLE).map_err(|e| match Errno::from_io_error(&e) {
         Some(Errno::NOENT) => Error::new(
             Kind::NoTable,

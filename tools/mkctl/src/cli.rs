@@ -54,7 +54,8 @@ pub enum Command {
     /// Show all instances
     #[command(after_help = "\
 In JSON each column of /proc/multikernel is a member, in lower case: id, name, state, cpus (an array),
-memory (bytes), kernel, seconds (in that state), starts, reason, and those of newer kernels. `detail` is
+memory (bytes), kernel, seconds (in that state), starts, reason, silence (seconds since a CPU of it
+had its last beat, the longest of all), and those of newer kernels. `detail` is
 what `reason` says beyond its first word, as the line of a panic. What is not known is null.
 
 Example: the names of all that died of a panic
@@ -97,7 +98,7 @@ Examples:
     /// until somebody there connects.
     #[command(after_help = "\
 Example:
-  mkctl send web 2 data.tar                       # in web: socat UNIX:/run/multikernel/port2 - | tar -x
+  mkctl send web 2 data.tar                       # in web: mk-agent --connect 2 </dev/null | tar -x
 
 Exit status: 0 all was sent, 1 the other side closed before, 4 the instance has ended.")]
     Send {
@@ -114,7 +115,7 @@ Exit status: 0 all was sent, 1 the other side closed before, 4 the instance has 
     /// Receive from a port of an instance, to stdout, until the other side closes
     #[command(after_help = "\
 Example:
-  mkctl recv web 3 >answer                        # in web: socat - UNIX:/run/multikernel/port3 <answer
+  mkctl recv web 3 >answer                        # in web: mk-agent --connect 3 <answer
 
 Exit status: 0 the other side closed, 4 the instance has ended.")]
     Recv {
@@ -131,9 +132,12 @@ Exit status: 0 the other side closed, 4 the instance has ended.")]
         #[arg(value_parser = name, help = "The instance")]
         name: Name,
     },
-    /// Stop the kernel; its image, log and memory stay
+    /// Ask the kernel to power off, and stop it when it has not in time; image, log and memory stay
+    ///
+    /// Its mk-agent, or the module in it, is asked. Without them it is stopped at once. The time is
+    /// stop_timeout_ms, see 'mkctl set'.
     Stop {
-        /// Kill it when it does not stop
+        /// Kill it when it cannot be stopped
         #[arg(short, long)]
         force: bool,
         #[arg(value_parser = name, help = "The instance")]

@@ -109,7 +109,7 @@ fn text(cell: &str) -> Value {
 fn typed(column: &str, cell: &str) -> Value {
     let value = match column {
         "ID" | "STARTS" => cell.parse::<u64>().ok().map(Value::from),
-        "SECONDS" => cell.parse::<f64>().ok().map(Value::from),
+        "SECONDS" | "SILENCE" => cell.parse::<f64>().ok().map(Value::from),
         "MEMORY" => size::parse(cell.as_bytes()).ok().map(Value::from),
         "CPUS" if cell == "-" => Some(json!([])),
         "CPUS" => CpuSet::parse(cell.as_bytes())
@@ -126,9 +126,9 @@ mod tests {
     use crate::host::tests::Tree;
 
     const PROC: &str = "\
-ID NAME STATE CPUS MEMORY KERNEL SECONDS STARTS REASON BEAT
-1 web panicked 2-3,5 512M 6.1\"\\ 12.345 1 panic -
-12 a-long-one empty - 0 - 0.001 0 - 3
+ID NAME STATE CPUS MEMORY KERNEL SECONDS STARTS REASON SILENCE NEW
+1 web panicked 2-3,5 512M 6.1\"\\ 12.345 1 panic - -
+12 a-long-one empty - 0 - 0.001 0 - 0.120 3
 ";
 
     #[test]
@@ -146,12 +146,12 @@ ID NAME STATE CPUS MEMORY KERNEL SECONDS STARTS REASON BEAT
             {
                 "id": 1, "name": "web", "state": "panicked", "cpus": [2, 3, 5], "memory": 536870912,
                 "kernel": "6.1\"\\", "seconds": 12.345, "starts": 1, "reason": "panic",
-                "detail": "Kernel panic: \"x\"", "beat": null,
+                "detail": "Kernel panic: \"x\"", "silence": null, "new": null,
             },
             {
                 "id": 12, "name": "a-long-one", "state": "empty", "cpus": [], "memory": 0,
                 "kernel": null, "seconds": 0.001, "starts": 0, "reason": null,
-                "detail": null, "beat": "3",
+                "detail": null, "silence": 0.12, "new": "3",
             },
         ]);
         assert_eq!(table.json(), expected);
