@@ -453,7 +453,13 @@ impl Channel {
                 self.name
             );
         }
-        self.signs.set(&link.signs());
+        let signs = link.signs();
+        served.news |= for_room && self.signs.is_other_credit(&signs);
+        self.signs.set(&signs);
+        if served.news {
+            // Whoever takes it in, it may be for another one, who is not rung for again.
+            self.changed.notify_all();
+        }
         if served.ring {
             live.ring();
         }

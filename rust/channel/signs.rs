@@ -27,6 +27,12 @@ impl Signs {
         }
     }
 
+    /// Whether the peer has received more than these say.
+    pub(super) fn is_other_credit(&self, signs: &link::Signs) -> bool {
+        let [_, (_, word), _] = &self.0;
+        word.load(Relaxed) != signs.credit.1
+    }
+
     /// Looks for nothing.
     pub(super) fn forget(&self) {
         self.set(&link::Signs {

@@ -50,6 +50,8 @@ pub struct Served {
     pub ring: bool,
     /// There is more to do; others get their turn first.
     pub again: bool,
+    /// Something has come that others may wait for.
+    pub news: bool,
 }
 
 /// A port, with what is to be told to the peer when there is room.
@@ -327,6 +329,7 @@ impl<M: Shared, B: AsRef<[u8]> + AsMut<[u8]>> Exchange<M, B> {
             match self.link.receive(self.buffer.as_mut()) {
                 Ok(Some(message)) => {
                     self.take(gates, message);
+                    served.news = true;
                     continue;
                 }
                 Err(Error::Void) => continue,
@@ -334,7 +337,7 @@ impl<M: Shared, B: AsRef<[u8]> + AsMut<[u8]>> Exchange<M, B> {
                 Ok(None) | Err(_) => {}
             }
             served.ring |= self.link.poll();
-            self.follow(gates);
+            served.news |= self.follow(gates);
             let due = self.flush(gates);
             served.ring |= self.link.must_ring();
             let sleep = self.link.sleep(for_room || due);
@@ -348,10 +351,10 @@ impl<M: Shared, B: AsRef<[u8]> + AsMut<[u8]>> Exchange<M, B> {
     }
 
     /// Sees whether the session is another one.
-    fn follow(&mut self, gates: &mut Gates<B>) {
+    fn follow(&mut self, gates: &mut Gates<B>) -> bool {
         let now = self.link.terms().is_some().then(|| self.link.generation());
         if now == self.generation {
-            return;
+            return false;
         }
         self.generation = now;
         self.ports = Ports::default();
@@ -363,6 +366,7 @@ impl<M: Shared, B: AsRef<[u8]> + AsMut<[u8]>> Exchange<M, B> {
                 gate.open = self.eager && gate.users > 0;
             }
         }
+        true
     }
 
     fn take(&mut self, gates: &mut Gates<B>, message: Message) {
