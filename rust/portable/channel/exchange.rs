@@ -26,7 +26,8 @@ use super::{
 pub const QUEUES: usize = 4;
 /// The port of the console: its queue is a memory of what was said, and never full.
 pub const CONSOLE: u16 = 1;
-/// Bytes of a queue that are told to the peer before it is empty.
+/// The peer is told that it may send more when so many bytes were taken: seldom, since each time is
+/// a message, and a doorbell where it sleeps. The rest of the window is enough until then.
 const TELL: u32 = 16 << 10;
 /// Most messages taken in one go.
 const BUDGET: u32 = 64;
@@ -433,12 +434,17 @@ impl<M: Shared, B: AsRef<[u8]> + AsMut<[u8]>> Exchange<M, B> {
                 // Full of what nobody has read: later.
                 if window > 0 {
                     match self.ports.open(&mut self.link, port, window as u32) {
+                        Ok(()) => {
+                            gate.open = false;
+                            // What was taken is part of this window.
+                            gate.widen = 0;
+                        }
                         Err(Error::Full) => due = true,
-                        _ => gate.open = false,
+                        Err(_) => gate.open = false,
                     }
                 }
             }
-            if gate.widen >= TELL || (gate.widen > 0 && gate.queue.is_empty()) {
+            if gate.widen >= TELL {
                 match self.ports.widen(&mut self.link, port, gate.widen) {
                     Err(Error::Full | Error::Unfinished) => due = true,
                     _ => gate.widen = 0,

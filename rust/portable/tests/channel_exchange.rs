@@ -315,3 +315,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn who_reads_a_little_at_a_time_sends_no_windows() {
+    let (_, mut host, mut spawn) = meet();
+    host.attach(2);
+    spawn.attach(2);
+    settle(&mut host, &mut spawn);
+    // Many times the window passes, and it never closes.
+    let mut rung = 0;
+    for _ in 0..5000 {
+        host.send(2, &[7; 64]).unwrap();
+        settle(&mut host, &mut spawn);
+        assert_eq!(spawn.take(2).unwrap().len(), 64);
+        rung += u32::from(spawn.serve());
+    }
+    assert!(rung <= 5000 * 64 / (16 << 10) + 1, "{rung} times");
+}
