@@ -5,10 +5,10 @@
  *
  *   pingpong local KIND WAIT SIZE CPU CPU   pipe, unix, eventfd, tcp or vsock, here
  *   pingpong ask NAME WAIT SIZE PATH        a port of another kernel, where it is echoed
- *   pingpong echo WAIT PATH                 there: a device or a Unix socket, as often as it is opened
+ *   pingpong echo PATH                      there: a device or a Unix socket, as often as it is opened
  *   pingpong idle NAME SECONDS              what this kernel does in so many seconds, by itself
  *
- * WAIT is sleep or poll. Who polls tells the processor so, on which emulators have another one run.
+ * WAIT is sleep or poll, on both sides. Who polls tells the processor so, on which emulators have another one run.
  */
 #define _GNU_SOURCE
 #include <ctype.h>
@@ -184,7 +184,7 @@ static int open_here(const char *kind, struct side ends[2])
 static int local(const char *kind, const char *wait, size_t size, int cpu, int other)
 {
 	struct side ends[2];
-	int flags = !strcmp(wait, "poll") ? O_NONBLOCK : 0, done;
+	int flags = wait[0] == 'p' ? O_NONBLOCK : 0, done;
 	pid_t child;
 
 	if (!open_here(kind, ends)) {
@@ -226,12 +226,13 @@ static int open_port(const char *path, int flags)
 	return fd;
 }
 
+/* The first byte tells the other side how to wait. */
 static int ask_port(const char *name, const char *wait, size_t size, const char *path)
 {
 	int fd = open_port(path, 0), done;
 
 	/* Nobody listens yet. */
-	while (write(fd, "", 1) < 0) {
+	while (write(fd, wait, 1) < 0) {
 		if (errno != ENOTCONN && errno != EPIPE) {
 			perror(path);
 			return 1;
@@ -239,7 +240,7 @@ static int ask_port(const char *name, const char *wait, size_t size, const char 
 		usleep(10000);
 	}
 	get(fd, 1);
-	if (!strcmp(wait, "poll"))
+	if (wait[0] == 'p')
 		fcntl(fd, F_SETFL, O_NONBLOCK);
 	done = ask((struct side){ fd, fd }, name, wait, 2, size);
 	if (!done)
@@ -247,16 +248,15 @@ static int ask_port(const char *name, const char *wait, size_t size, const char 
 	return !done;
 }
 
-/* It does not poll for the first message: there may be none for a long time. */
-static void echo_port(const char *wait, const char *path)
+static void echo_port(const char *path)
 {
 	signal(SIGPIPE, SIG_IGN);
 	for (;;) {
 		int fd = open_port(path, 0);
-		ssize_t got = fd < 0 ? 0 : get(fd, LARGEST);
+		ssize_t got = fd < 0 ? 0 : get(fd, 1);
 
 		if (got > 0 && put(fd, got)) {
-			if (!strcmp(wait, "poll"))
+			if (buffer[0] == 'p')
 				fcntl(fd, F_SETFL, O_NONBLOCK);
 			echo((struct side){ fd, fd });
 		}
@@ -311,8 +311,8 @@ int main(int argc, char **argv)
 		return local(argv[2], argv[3], atoi(argv[4]), atoi(argv[5]), atoi(argv[6]));
 	if (!strcmp(what, "ask") && argc == 6)
 		return ask_port(argv[2], argv[3], atoi(argv[4]), argv[5]);
-	if (!strcmp(what, "echo") && argc == 4)
-		echo_port(argv[2], argv[3]);
+	if (!strcmp(what, "echo") && argc == 3)
+		echo_port(argv[2]);
 	if (!strcmp(what, "idle") && argc == 4)
 		return idle(argv[2], atoi(argv[3])), 0;
 	fprintf(stderr, "pingpong: see the head of pingpong.c\n");
