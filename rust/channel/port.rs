@@ -114,10 +114,19 @@ impl Stream for Handle {
     fn read(&self, to: &mut [u8], nonblock: bool) -> Result<usize> {
         let mut inner = self.channel.inner.lock();
         loop {
-            self.channel.turn(&mut inner);
-            if let Some(taken) = self.take(&mut inner, to) {
-                // There is room now, which the peer may wait for.
-                self.channel.turn(&mut inner);
+            // What is there already needs no look at the peer; an end does: it may be over.
+            let taken = match self.take(&mut inner, to) {
+                Some(taken) if taken > 0 => Some(taken),
+                _ => {
+                    self.channel.turn(&mut inner);
+                    self.take(&mut inner, to)
+                }
+            };
+            if let Some(taken) = taken {
+                if inner.gates.must_tell(self.number) {
+                    // There is room now, which the peer may wait for.
+                    self.channel.turn(&mut inner);
+                }
                 return Ok(taken);
             }
             if nonblock {
@@ -131,23 +140,28 @@ impl Stream for Handle {
 
     fn write(&self, from: &[u8], nonblock: bool) -> Result<usize> {
         let mut inner = self.channel.inner.lock();
+        let mut looked = false;
         let mut waiting = false;
         let result = loop {
-            self.channel.turn(&mut inner);
             match self.send(&mut inner, from) {
                 Ok(sent) => {
                     self.channel.turn(&mut inner);
                     break Ok(sent);
                 }
-                Err(Refusal::Full) if !nonblock => {}
+                // What we know of the peer may be old.
+                Err(_) if !looked => {}
+                Err(Refusal::Full) if !nonblock => {
+                    if !core::mem::replace(&mut waiting, true) {
+                        // Once more: now the peer is told to ring when there is room.
+                        inner.writers = inner.writers.saturating_add(1);
+                    } else if self.channel.wait(&mut inner) {
+                        break Err(ERESTARTSYS);
+                    }
+                }
                 Err(refusal) => break Err(errno(refusal)),
             }
-            if !core::mem::replace(&mut waiting, true) {
-                // Once more: now the peer is told to ring when there is room.
-                inner.writers = inner.writers.saturating_add(1);
-            } else if self.channel.wait(&mut inner) {
-                break Err(ERESTARTSYS);
-            }
+            self.channel.turn(&mut inner);
+            looked = true;
         };
         if waiting {
             inner.writers = inner.writers.saturating_sub(1);

@@ -60,19 +60,19 @@ static int mk_stream_release(struct inode *inode, struct file *file)
 static ssize_t mk_stream_read(struct file *file, char __user *to, size_t len, loff_t *pos)
 {
 	struct mk_open_stream *open = file->private_data;
-	size_t size = min_t(size_t, len, SZ_64K);
+	size_t size = min_t(size_t, len, SZ_8K);
 	ssize_t got;
 	u8 *buffer;
 
 	if (!len)
 		return 0;
-	buffer = kvzalloc(size, GFP_KERNEL);
+	buffer = kzalloc(size, GFP_KERNEL);
 	if (!buffer)
 		return -ENOMEM;
 	got = open->ops->read(open->data, buffer, size, file->f_flags & O_NONBLOCK);
 	if (got > 0 && copy_to_user(to, buffer, got))
 		got = -EFAULT;
-	kvfree(buffer);
+	kfree(buffer);
 	return got;
 }
 

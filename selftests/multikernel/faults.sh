@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # The fault matrix: ways in which a spawn kernel dies, and after each the host goes on, knows how it ended in
 # time, and starts the instance again. Documentation/fault-matrix.rst has the same table, in words.
-#   MK_FAULTS   what scripts/build-faults makes
 
 . "$(dirname "$0")/lib.sh"
 
@@ -64,19 +63,6 @@ ends() {
 }
 
 STAMP='^[0-9a-f]{16}$' # the payload's last words
-BOOT_ID=$(cat /proc/sys/kernel/random/boot_id)
-
-# The host is the one that it was, each CPU of it runs a task, and its kernel complains of nothing.
-host_goes_on() {
-	local cpu
-	equal boot_id "$(cat /proc/sys/kernel/random/boot_id)" "$BOOT_ID"
-	for cpu in $(cpus_of "$(cat /sys/devices/system/cpu/online)"); do
-		timeout $((20 * ${MK_SLOW:-1})) taskset -c "$cpu" true || fail "CPU $cpu runs nothing"
-	done
-	for cpu in WARNING: BUG: Oops 'Call Trace:' 'soft lockup' 'rcu: INFO'; do
-		! logged "$cpu" || fail "the host's log has '$cpu'"
-	done
-}
 
 # payload LETTER [NAME]: loads the payload that dies like this
 payload() { "$KEXEC" --multikernel="${2:-it}" -l "$MK_FAULTS/payload" --append="$1"; }
@@ -103,22 +89,6 @@ ended_by() { # NAME WORD...
 	fail "$1 is $(ended "$1"), not $(ends "$2")"
 }
 is_dead() { [[ $(state "$1") != starting && $(state "$1") != running ]]; }
-
-need_faults() {
-	[ -r "${MK_FAULTS:-}/payload" ] || skip 'needs what scripts/build-faults makes (MK_FAULTS)'
-	[ -n "$INITRD" ] || skip 'needs an initramfs (MK_INITRD)'
-	cat "$MK_FAULTS/modules.cpio" "$INITRD" >/tmp/initrd
-	INITRD=/tmp/initrd
-}
-
-# timed SECONDS COMMAND...: it works within this time
-timed() {
-	local began=${EPOCHREALTIME/./} limit=$(($1 * ${MK_SLOW:-1}))
-	shift
-	"$@"
-	began=$(((${EPOCHREALTIME/./} - began) / 1000))
-	[ "$began" -le $((limit * 1000)) ] || fail "'$*' took $began ms"
-}
 
 # damaged: a 6.1 whose compressed kernel is not what it was
 damaged() {

@@ -10,6 +10,7 @@
 #   MK_INITRD       initramfs of the spawn kernels (scripts/initramfs/init)
 #   MK_SPAWN_TTY    what spawn kernels write to ttyS1, as a file; MK_SPAWN_TTY2 for ttyS2, MK_SPAWN_TTY3 for ttyS3
 #   MK_KTAP         the kernel's ktap_helpers.sh
+#   MK_FAULTS       what scripts/build-faults makes
 #   MK_SLOW         a factor for all deadlines (1), for kernels that check a lot
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -161,6 +162,39 @@ free_memory() {
 		sleep 1
 	done
 	echo "$now"
+}
+
+# --- what goes wrong ------------------------------------------------------------------------
+
+BOOT_ID=$(cat /proc/sys/kernel/random/boot_id)
+
+# The host is the one that it was, each CPU of it runs a task, and its kernel complains of nothing.
+host_goes_on() {
+	local cpu
+	equal boot_id "$(cat /proc/sys/kernel/random/boot_id)" "$BOOT_ID"
+	for cpu in $(cpus_of "$(cat /sys/devices/system/cpu/online)"); do
+		timeout $((20 * ${MK_SLOW:-1})) taskset -c "$cpu" true || fail "CPU $cpu runs nothing"
+	done
+	for cpu in WARNING: BUG: Oops 'Call Trace:' 'soft lockup' 'rcu: INFO'; do
+		! logged "$cpu" || fail "the host's log has '$cpu'"
+	done
+}
+
+# need_faults: the spawn's initramfs gets what breaks its kernel
+need_faults() {
+	[ -r "${MK_FAULTS:-}/payload" ] || skip 'needs what scripts/build-faults makes (MK_FAULTS)'
+	[ -n "$INITRD" ] || skip 'needs an initramfs (MK_INITRD)'
+	cat "$MK_FAULTS/modules.cpio" "$INITRD" >/tmp/initrd
+	INITRD=/tmp/initrd
+}
+
+# timed SECONDS COMMAND...: it works within this time
+timed() {
+	local began=${EPOCHREALTIME/./} limit=$(($1 * ${MK_SLOW:-1}))
+	shift
+	"$@"
+	began=$(((${EPOCHREALTIME/./} - began) / 1000))
+	[ "$began" -le $((limit * 1000)) ] || fail "'$*' took $began ms"
 }
 
 # --- what spawn kernels say --------------------------------------------------------------

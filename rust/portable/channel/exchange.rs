@@ -89,6 +89,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Gate<B> {
         }
     }
 
+    fn must_tell(&self) -> bool {
+        self.widen >= TELL
+    }
+
     /// The session is over.
     fn lose(&mut self) {
         self.ended |= self.met;
@@ -166,6 +170,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Gates<B> {
             gate.widen = gate.widen.saturating_add(taken as u32);
         }
         (taken > 0 || gate.ended).then_some(taken)
+    }
+
+    /// Whether the peer is to be told that there is room.
+    pub fn must_tell(&mut self, port: u16) -> bool {
+        self.find(port).is_some_and(|gate| gate.must_tell())
     }
 
     /// Copies bytes of the console from `at` on, for each reader: where to go on, and how many.
@@ -444,7 +453,7 @@ impl<M: Shared, B: AsRef<[u8]> + AsMut<[u8]>> Exchange<M, B> {
                     }
                 }
             }
-            if gate.widen >= TELL {
+            if gate.must_tell() {
                 match self.ports.widen(&mut self.link, port, gate.widen) {
                     Err(Error::Full | Error::Unfinished) => due = true,
                     _ => gate.widen = 0,

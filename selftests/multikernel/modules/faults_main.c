@@ -15,6 +15,7 @@
 #include <asm/apic.h>
 
 #include "fight.h"
+#include "scribble.h"
 
 extern const u8 fight[], fight_end[];
 
@@ -36,6 +37,10 @@ module_param(gap_ms, uint, 0444);
 /* Where to scribble, or the page below 1 MiB in which to fight. */
 static unsigned long addr;
 module_param(addr, ulong, 0444);
+
+/* How long to scribble over the channel. */
+static unsigned int scribble_ms = 10000;
+module_param_named(ms, scribble_ms, uint, 0444);
 
 static void send(u32 icr, u32 apic_id)
 {
@@ -174,6 +179,8 @@ static int __init faults_init(void)
 		return start_flood(APIC_INT_LEVELTRIG | APIC_INT_ASSERT | APIC_DM_INIT);
 	if (!strcmp(fault, "fight"))
 		return start_fight();
+	if (!strcmp(fault, "scribble-channel"))
+		return start_scribble_channel(scribble_ms);
 	return strcmp(fault, "nothing") ? -EINVAL : 0;
 }
 module_init(faults_init);

@@ -170,7 +170,12 @@ impl Agent {
 
     /// Sleeps until a file has something, or it is time to look at the channel.
     fn wait(&mut self) {
-        let timeout = Timespec::try_from(self.idle.next()).unwrap_or_default();
+        let sleep = self.idle.next();
+        if sleep.is_zero() {
+            // A sibling of this processor may have it for a moment; an emulator runs another one.
+            std::hint::spin_loop();
+        }
+        let timeout = Timespec::try_from(sleep).unwrap_or_default();
         let mut files = Vec::new();
         if let Some((file, flags)) = self
             .console

@@ -1,0 +1,104 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Says what the machine of bench-machine measured as JSON and as a table, and holds it against a budget.
+
+usage: pingpong.py SAID MACHINE JSON BUDGET
+
+SAID has the lines of pingpong.c, MACHINE is a line of text about where they come from. Writes JSON, and
+the table on stdout. Exit status 1 when a row of BUDGET ("WHAT WAIT CPUS SIZE NANOSECONDS") took more.
+"""
+
+import json
+import sys
+
+SLACK = 1.1  # of the budget
+NAMES = {"unix": "AF_UNIX stream", "tcp": "TCP, loopback", "agent": "channel to mk-agent", "module": "channel to module"}
+TARGETS = [("sleep", "doorbell", 0.5), ("poll", "polled", 0.1)]
+FORMAT = "{:<20}  {:<5}  {:>4}  {:>8}  {:>9}  {:>8}  {:>10}"
+IDLE = "{:<28}  {:>12}  {:>10}  {:>10}"
+
+
+def parse(name):
+    """The rows {(what, wait, cpus, size): (median, p99)}, idle ones, and what there was not."""
+    rows, idle, missing = {}, [], {}
+    with open(name, encoding="utf-8") as said:
+        for line in said:
+            words = line.split()
+            if words[0] == "idle":
+                kernel, end = words[1].split(",")
+                idle.append((kernel, end, *map(int, words[2:])))
+            elif words[0] == "no":
+                missing[words[1].rstrip(":")] = line.split(": ", 1)[1].strip()
+            elif len(words) == 6:
+                rows[words[0], words[1], int(words[2]), int(words[3])] = (int(words[4]), int(words[5]))
+    return rows, idle, missing
+
+
+def cells(rows, what, wait, cpus, size):
+    return rows.get((what, wait, cpus, size), ("-", "-"))
+
+
+def table(rows):
+    heading = FORMAT.format("between", "wait", "CPUs", "64 B", "p99", "4 KiB", "p99")
+    line = FORMAT.format("=" * 20, "=" * 5, "=" * 4, "=" * 8, "=" * 9, "=" * 8, "=" * 10)
+    yield from (line, heading, line)
+    for what, wait, cpus in dict.fromkeys(key[:3] for key in rows):
+        small = cells(rows, what, wait, cpus, 8 if what == "eventfd" else 64)
+        yield FORMAT.format(NAMES.get(what, what), wait, cpus, *small, *cells(rows, what, wait, cpus, 4096))
+    yield line
+
+
+def idle_table(idle):
+    heading = IDLE.format("in a second, doing nothing", "tasks run ns", "switches", "interrupts")
+    line = IDLE.format("=" * 28, "=" * 12, "=" * 10, "=" * 10)
+    yield from (line, heading, line)
+    for kernel, end, *figures in idle:
+        what = "no spawn" if end == "alone" else f"spawn with {end}"
+        yield IDLE.format(f"{kernel}, {what}", *figures)
+    yield line
+
+
+def ratios(rows):
+    pipe = rows["pipe", "sleep", 2, 64][0]
+    for end in "module", "agent":
+        for wait, name, target in TARGETS:
+            took = rows.get((end, wait, 2, 64))
+            if took:
+                yield f"{end}, {name}: {took[0] / pipe:.2f} of a pipe's round trip (target: {target})"
+
+
+def over(rows, budget):
+    """What took more than its budget, or was not measured."""
+    with open(budget, encoding="utf-8") as lines:
+        for line in lines:
+            if line.startswith("#"):
+                continue
+            what, wait, cpus, size, limit = line.split()
+            took = rows.get((what, wait, int(cpus), int(size)), (float("inf"),))[0]
+            if took > int(limit) * SLACK:
+                yield f"{what} {wait} {size}: {took} ns, the budget is {limit} ns and {SLACK - 1:.0%}"
+
+
+def main():
+    said, machine, output, budget = sys.argv[1:]
+    rows, idle, missing = parse(said)
+    names = "what", "wait", "cpus", "size", "median", "p99"
+    with open(output, "w", encoding="utf-8") as out:
+        text = {
+            "machine": machine,
+            "unit": "ns of virtual time, which are instructions",
+            "rows": [dict(zip(names, (*key, *value))) for key, value in rows.items()],
+            "idle": [dict(zip(("kernel", "spawn", "run", "switches", "interrupts"), row)) for row in idle],
+            "missing": missing,
+        }
+        json.dump(text, out, indent=1)
+        out.write("\n")
+    print(*table(rows), "", *(f"{what}: {why}." for what, why in missing.items()), "", sep="\n")
+    print(*idle_table(idle), "", *(f"- {line}" for line in ratios(rows)), sep="\n")
+    bad = list(over(rows, budget))
+    print(*bad, sep="\n", file=sys.stderr)
+    sys.exit(bool(bad))
+
+
+if __name__ == "__main__":
+    main()
