@@ -5,30 +5,31 @@
 //! Work is done by whoever comes: a thread that reads or writes, or the work queue, called by the
 //! doorbell, or by a timer for a peer that cannot ring.
 
+mod live;
+mod orders;
 mod port;
 mod signs;
 
+pub(crate) use live::Neighbours;
+pub(crate) use orders::Death;
 pub(crate) use port::{Handle, Port};
 
 use crate::{
-    apic::{self, ApicId},
     ffi::{
         doorbell::{Doorbell, Rung},
         shared::SharedMemory,
-        spawn,
         work::OwnedQueue, //
     },
     portable::{
         channel::{
-            control::Control,
             exchange::{Exchange, Gates},
             heart::Heart,
-            hello::{self, Offer, Page, Verdict},
+            hello::{Offer, Verdict},
             layout::{Region, Role},
             link::Link,
             message::MESSAGE_MAX,
             shared::Shared,
-            status::{Status, NOTICE_MAX}, //
+            status::Status, //
         },
         line::Line,
         name::Name, //
@@ -43,35 +44,29 @@ use kernel::{
     prelude::*,
     sync::{
         atomic::{
-            ordering::{Acquire, Relaxed, Release},
+            ordering::{Relaxed, Release},
             Atomic, //
         },
         lock::{mutex::MutexBackend, Guard},
         poll::PollCondVar,
         Arc,
         ArcBorrow,
-        CondVarTimeoutResult,
         Mutex, //
     },
-    time::{self, Delta, Instant, Monotonic},
+    time::{Delta, Instant},
     workqueue::{Work, WorkItem}, //
 };
+use live::Live;
 use signs::Signs;
 
 /// Bytes of the queue behind each port.
 const QUEUE: usize = 64 << 10;
 /// How long a peer is not heard that broke a rule.
 const PENALTY: Delta = Delta::from_millis(1000);
-/// How often beats are looked at.
-const BEAT_LOOK: Delta = Delta::from_millis(250);
-/// What of a longer time between two looks counts.
-const BEAT_LATE: Delta = Delta::from_millis(500);
-/// Calls of [`Channel::tick`] in that time, at most.
-const BEAT_TICKS: u32 = 100;
+/// Beats are looked at in one of so many calls of [`Channel::tick`]: each 100 ms, if all come.
+const BEAT_TICKS: u32 = 40;
 /// No CPU of the peer's has beats.
 const NO_BEATS: u32 = u32::MAX;
-/// Beats may be missed so often before a CPU counts as silent.
-const BEATS_MISSED: u32 = 3;
 
 /// How often our own beats change.
 const BEAT_MS: u32 = 250;
@@ -95,38 +90,6 @@ impl AsMut<[u8]> for Bytes {
     fn as_mut(&mut self) -> &mut [u8] {
         &mut self.0
     }
-}
-
-/// What a peer seems to have died of.
-#[derive(Copy, Clone, PartialEq, Eq)]
-pub(crate) enum Death {
-    /// It said so.
-    Panic,
-    /// Its CPU with this number, of its own counting, gives no beats.
-    Silence(u32),
-}
-
-/// Whom this end may interrupt.
-pub(crate) enum Neighbours {
-    /// These CPUs, which were lent to the peer.
-    Lent(KVec<ApicId>),
-    /// Whatever the host says.
-    Host,
-}
-
-/// One end, from when the peer exists until it ends.
-struct Live {
-    exchange: Exchange<SharedMemory, Bytes>,
-    neighbours: Neighbours,
-    bell: Option<Doorbell>,
-    /// Where the peer was told to ring.
-    told: Option<hello::Doorbell>,
-    status: Status,
-    heart: Heart,
-    looked: Instant<Monotonic>,
-    /// Violations that were logged, and when the last one was.
-    violations: u32,
-    violated: Option<Instant<Monotonic>>,
 }
 
 struct Inner {
@@ -201,7 +164,7 @@ impl Channel {
                 work <- new_work!("Channel::work"),
                 signs: Signs::new(),
                 silence: Atomic::new(NO_BEATS),
-                patience: Atomic::new(1000),
+                patience: Atomic::new(750),
                 death: Atomic::new(0),
                 ticks: Atomic::new(0),
                 waiters: Atomic::new(0),
@@ -253,6 +216,7 @@ impl Channel {
             status: Status::new(&region, self.role.peer()),
             heart: Heart::default(),
             looked: Instant::now(),
+            sessions: 0,
             violations: 0,
             violated: None,
         });
@@ -305,107 +269,6 @@ impl Channel {
         }
     }
 
-    /// What the peer seems to have died of.
-    pub(crate) fn death(&self) -> Option<Death> {
-        match self.death.load(Acquire) {
-            0 => None,
-            1 => Some(Death::Panic),
-            cpu => Some(Death::Silence(cpu.wrapping_sub(2))),
-        }
-    }
-
-    /// What it said of its panic.
-    pub(crate) fn last_words(&self) -> Line {
-        self.inner.lock().last_words
-    }
-
-    /// How long the peer's most silent CPU has been silent, in ms.
-    pub(crate) fn silence(&self) -> Option<u32> {
-        Some(self.silence.load(Relaxed)).filter(|&ms| ms != NO_BEATS)
-    }
-
-    /// From how many milliseconds on silence is too long; 0 is never.
-    pub(crate) fn patience(&self) -> u32 {
-        self.patience.load(Relaxed)
-    }
-
-    /// Changes it.
-    pub(crate) fn set_patience(&self, ms: u32) {
-        self.patience.store(ms, Relaxed);
-    }
-
-    /// Sessions and violations that there were.
-    pub(crate) fn counts(&self) -> (u64, u64) {
-        (self.sessions.load(Relaxed), self.violations.load(Relaxed))
-    }
-
-    /// How long a peer gets for a poweroff, in ms.
-    pub(crate) fn stop_timeout(&self) -> u32 {
-        self.stop_timeout.load(Relaxed)
-    }
-
-    /// Changes it.
-    pub(crate) fn set_stop_timeout(&self, ms: u32) {
-        self.stop_timeout.store(ms, Relaxed);
-    }
-
-    /// Asks the peer for a poweroff within `ms` milliseconds. Whether there is somebody to ask.
-    pub(crate) fn ask_shutdown(&self, ms: u32) -> bool {
-        let mut inner = self.inner.lock();
-        self.turn(&mut inner);
-        let asked = match &mut inner.live {
-            Some(live) if ms > 0 => live.exchange.tell(Control::Shutdown(ms)).is_ok(),
-            _ => false,
-        };
-        self.turn(&mut inner);
-        asked
-    }
-
-    /// Waits until the peer has ended.
-    ///
-    /// # Errors
-    ///
-    /// EINTR on a signal; none when it has not ended within `ms` milliseconds.
-    pub(crate) fn wait_for_end(&self, ms: u32) -> Result {
-        let mut inner = self.inner.lock();
-        let life = inner.lives;
-        let mut left = time::msecs_to_jiffies(ms);
-        while inner.live.is_some() && inner.lives == life {
-            match self.changed.wait_interruptible_timeout(&mut inner, left) {
-                CondVarTimeoutResult::Woken { jiffies } => left = jiffies,
-                CondVarTimeoutResult::Timeout => break,
-                CondVarTimeoutResult::Signal { .. } => return Err(EINTR),
-            }
-        }
-        Ok(())
-    }
-
-    /// Answers what the peer wants, and does it where it is the host that asks.
-    fn obey(&self, live: &mut Live, request: Control) {
-        let errno = match (self.role, request) {
-            (Role::Spawn, Control::Shutdown(_) | Control::Reboot(_)) => 0,
-            // For terminals, which this end has not.
-            (_, Control::Resize(..)) => return,
-            _ => EPERM.to_errno().unsigned_abs(),
-        };
-        // It may be lost: there was no room.
-        let _ = live.exchange.tell(Control::Answer(errno));
-        match (errno, request) {
-            (0, Control::Shutdown(_)) => spawn::poweroff(),
-            (0, Control::Reboot(_)) => spawn::reboot(),
-            _ => {}
-        }
-    }
-
-    /// As a spawn, rings the host without a lock.
-    pub(crate) fn ring_blindly(&self, memory: &SharedMemory) {
-        let region = Region::new(memory.size());
-        let bell = region.and_then(|r| Page::new(&r, self.role.peer()).doorbell(memory));
-        if let Some(bell) = bell {
-            apic::ring_host(bell.apic_id, bell.vector);
-        }
-    }
-
     fn serve(self: &Arc<Self>) {
         let again = self.turn(&mut self.inner.lock());
         self.changed.notify_all();
@@ -441,7 +304,9 @@ impl Channel {
             self.obey(live, request);
             served.again = true;
         }
-        self.sessions.store(live.exchange.sessions(), Relaxed);
+        let sessions = live.exchange.sessions();
+        let new = sessions.saturating_sub(core::mem::replace(&mut live.sessions, sessions));
+        self.sessions.fetch_add(new, Relaxed);
         let link = live.exchange.link();
         let (violations, last) = link.violations();
         if violations != live.violations {
@@ -464,76 +329,6 @@ impl Channel {
             live.ring();
         }
         served.again
-    }
-}
-
-impl Live {
-    /// Rings the peer, if it can be rung.
-    fn ring(&mut self) {
-        let Some(bell) = self.exchange.link().doorbell() else {
-            return;
-        };
-        match &self.neighbours {
-            Neighbours::Lent(cpus) => {
-                if let Some(cpu) = cpus.iter().find(|cpu| cpu.as_u32() == bell.apic_id) {
-                    cpu.ring(bell.vector);
-                }
-            }
-            Neighbours::Host => apic::ring_host(bell.apic_id, bell.vector),
-        }
-    }
-
-    /// Whether the peer has panicked, and what it said.
-    fn listen(&mut self, words: &mut Line) -> bool {
-        let link = self.exchange.link();
-        let generation = link.generation();
-        let memory = link.memory();
-        if !self.status.has_panicked(memory, generation) {
-            return false;
-        }
-        let mut text = [0; NOTICE_MAX];
-        let text = self.status.panicked(memory, generation, &mut text);
-        *words = Line::new(text.unwrap_or(&[]));
-        true
-    }
-
-    /// Tells the peer where to ring, if that has changed: a CPU of ours went offline.
-    fn move_bell(&mut self) {
-        let now = self.bell.as_ref().and_then(Doorbell::address);
-        if now != self.told {
-            self.told = now;
-            self.exchange.link().move_doorbell(now);
-        }
-    }
-
-    fn look_at_beats(&mut self, channel: &Channel) {
-        let passed = self.looked.elapsed();
-        if passed < BEAT_LOOK {
-            return;
-        }
-        self.looked = Instant::now();
-        let link = self.exchange.link();
-        let period = link.terms().map_or(0, |terms| terms.peer_beat_ms);
-        if period == 0 {
-            channel.silence.store(NO_BEATS, Relaxed);
-            return;
-        }
-        // Where this thread, or the whole machine, stood still, the peer is not to blame.
-        let passed = passed.min(BEAT_LATE);
-        let passed = u32::try_from(passed.as_millis()).unwrap_or(0);
-        let worst = self.heart.look(link.memory(), &self.status, passed);
-        channel
-            .silence
-            .store(worst.map_or(NO_BEATS, |(_, ms)| ms), Relaxed);
-        let limit = match channel.patience() {
-            0 => return,
-            ms => ms.max(period.saturating_mul(BEATS_MISSED)),
-        };
-        if let Some((cpu, ms)) = worst {
-            if ms >= limit {
-                channel.death.store((cpu as u32).saturating_add(2), Release);
-            }
-        }
     }
 }
 

@@ -60,14 +60,13 @@ static int mk_stream_release(struct inode *inode, struct file *file)
 static ssize_t mk_stream_read(struct file *file, char __user *to, size_t len, loff_t *pos)
 {
 	struct mk_open_stream *open = file->private_data;
-	size_t size = min_t(size_t, len, SZ_8K); /* a larger one is no object of kmalloc's */
+	size_t size = min_t(size_t, len, SZ_8K);
 	ssize_t got;
 	u8 *buffer;
 
 	if (!len)
 		return 0;
-	/* Whatever is in it: only what was written there is given to the reader. */
-	buffer = kmalloc(size, GFP_KERNEL);
+	buffer = kzalloc(size, GFP_KERNEL);
 	if (!buffer)
 		return -ENOMEM;
 	got = open->ops->read(open->data, buffer, size, file->f_flags & O_NONBLOCK);

@@ -193,7 +193,7 @@ impl<T: Stream> Callbacks<T> {
 
     /// # Safety
     ///
-    /// See the impl block; `to` is `len` bytes, with whatever values, that nobody else uses.
+    /// See the impl block; `to` is `len` initialised bytes that nobody else uses.
     unsafe extern "C" fn read(
         file: *const c_void,
         to: *mut u8,

@@ -13,6 +13,8 @@ CTL=${MK_CTL:-mkctl}
 agent() {
 	command -v "$CTL" >/dev/null || skip "there is no mkctl (MK_CTL)"
 	spawn it 2-3 512M "$1" "mk.agent ${2:-}"
+	# A busy machine may let CPUs wait.
+	put "${PATIENCE:-20000}" "$CONFIGFS/it/heartbeat_timeout_ms"
 }
 
 # talk: what somebody does at the console, on stdin; see talk.py
@@ -145,6 +147,7 @@ test_ports() {
 
 # A CPU that goes offline in the spawn is no hang; an agent that is stopped is taken for one.
 test_beats() {
+	local PATIENCE=2000
 	agent 7.3
 	talk <<-'TALK'
 		say echo 0 >/sys/devices/system/cpu/cpu1/online; echo $((6 * 7))x

@@ -15,6 +15,8 @@ beside() {
 	cat "$MK_FAULTS/modules.cpio" "$INITRD" >/tmp/initrd
 	INITRD=/tmp/initrd
 	spawn it 2-3 512M 7.3 "mk.module mk.echo=2 ${1:-}"
+	# A busy machine may let CPUs wait.
+	put 20000 "$CONFIGFS/it/heartbeat_timeout_ms"
 	exec 8<>$PORT
 	within 90 is_there || fail "nobody is there: $(spoken | tail -n 3)"
 	timeout 10 head -c 1 <&8 >/dev/null || fail 'the first byte did not come back'
@@ -82,6 +84,7 @@ test_panic_is_told() {
 test_hang_is_seen() {
 	local began
 	beside 'mk.do=lkdtm:HARDLOCKUP nowatchdog'
+	put 750 "$CONFIGFS/it/heartbeat_timeout_ms"
 	hears 60 '^it: action lkdtm'
 	began=${EPOCHREALTIME/./}
 	reaches it hung 30

@@ -19,20 +19,20 @@ use std::{
     sync::atomic::Ordering::Relaxed, //
 };
 
-const SIZE: usize = SIZE_MIN;
+pub const SIZE: usize = SIZE_MIN;
 /// Longer than what is sent whole into the smallest region.
-const LONG: usize = 40_000;
-static PAYLOAD: [u8; LONG] = [7; LONG];
+pub const LONG: usize = 40_000;
+pub static PAYLOAD: [u8; LONG] = [7; LONG];
 
 /// What happens, by bytes of the input; nothing does behind their end.
-struct Script<'a>(&'a [u8]);
+pub struct Script<'a>(pub &'a [u8]);
 
 impl Script<'_> {
-    fn byte(&mut self) -> u8 {
+    pub fn byte(&mut self) -> u8 {
         self.number::<1>() as u8
     }
 
-    fn number<const LEN: usize>(&mut self) -> u64 {
+    pub fn number<const LEN: usize>(&mut self) -> u64 {
         let mut bytes = [0; 8];
         for byte in &mut bytes[..LEN] {
             if let Some((first, rest)) = self.0.split_first() {
@@ -45,7 +45,7 @@ impl Script<'_> {
 
 /// The region as the victim has it.
 #[derive(Clone)]
-struct Attacked<'a> {
+pub struct Attacked<'a> {
     memory: Plain,
     script: Rc<RefCell<Script<'a>>>,
     /// The only place that the victim may write to.
@@ -54,7 +54,18 @@ struct Attacked<'a> {
     seen: Rc<RefCell<HashSet<usize>>>,
 }
 
-impl Attacked<'_> {
+impl<'a> Attacked<'a> {
+    /// Whose victim has this role.
+    pub fn new(memory: &Plain, script: &Rc<RefCell<Script<'a>>>, role: Role) -> Self {
+        let start = Region::new(SIZE).unwrap().section(role);
+        Self {
+            memory: memory.clone(),
+            script: script.clone(),
+            own: start..start + SIZE / 2,
+            seen: Rc::default(),
+        }
+    }
+
     /// Before an access to a word: the attacker writes it, or another one, or neither.
     fn attack(&self, at: usize) {
         let mut script = self.script.borrow_mut();
@@ -159,13 +170,7 @@ pub fn check(input: &[u8]) {
     let script = Rc::new(RefCell::new(Script(input)));
     let victim_is_host = script.borrow_mut().byte() % 2 == 0;
     let role = [Role::Spawn, Role::Host][usize::from(victim_is_host)];
-    let start = Region::new(SIZE).unwrap().section(role);
-    let attacked = Attacked {
-        memory: memory.clone(),
-        script: script.clone(),
-        own: start..start + SIZE / 2,
-        seen: Rc::default(),
-    };
+    let attacked = Attacked::new(&memory, &script, role);
     let mut victim = match role {
         Role::Host => Link::host(attacked.clone(), Offer::default(), 0),
         Role::Spawn => Link::spawn(attacked.clone(), Offer::default()),

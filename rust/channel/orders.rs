@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What is known of the peer, what it is asked, and what it asks.
+
+use super::{
+    live::Live,
+    Channel,
+    NO_BEATS, //
+};
+use crate::{
+    apic,
+    ffi::{
+        shared::SharedMemory,
+        spawn, //
+    },
+    portable::{
+        channel::{
+            control::Control,
+            hello::Page,
+            layout::{Region, Role},
+            shared::Shared, //
+        },
+        line::Line, //
+    },
+};
+use kernel::{
+    prelude::*,
+    sync::{
+        atomic::ordering::{Acquire, Relaxed},
+        CondVarTimeoutResult, //
+    },
+    time, //
+};
+
+/// What a peer seems to have died of.
+#[derive(Copy, Clone, PartialEq, Eq)]
+pub(crate) enum Death {
+    /// It said so.
+    Panic,
+    /// Its CPU with this number, of its own counting, gives no beats.
+    Silence(u32),
+}
+
+impl Channel {
+    /// What the peer seems to have died of.
+    pub(crate) fn death(&self) -> Option<Death> {
+        match self.death.load(Acquire) {
+            0 => None,
+            1 => Some(Death::Panic),
+            cpu => Some(Death::Silence(cpu.wrapping_sub(2))),
+        }
+    }
+
+    /// What it said of its panic.
+    pub(crate) fn last_words(&self) -> Line {
+        self.inner.lock().last_words
+    }
+
+    /// How long the peer's most silent CPU has been silent, in ms.
+    pub(crate) fn silence(&self) -> Option<u32> {
+        Some(self.silence.load(Relaxed)).filter(|&ms| ms != NO_BEATS)
+    }
+
+    /// From how many milliseconds on silence is too long; 0 is never.
+    pub(crate) fn patience(&self) -> u32 {
+        self.patience.load(Relaxed)
+    }
+
+    /// Changes it.
+    pub(crate) fn set_patience(&self, ms: u32) {
+        self.patience.store(ms, Relaxed);
+    }
+
+    /// Sessions and violations that there were.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        (self.sessions.load(Relaxed), self.violations.load(Relaxed))
+    }
+
+    /// How long a peer gets for a poweroff, in ms.
+    pub(crate) fn stop_timeout(&self) -> u32 {
+        self.stop_timeout.load(Relaxed)
+    }
+
+    /// Changes it.
+    pub(crate) fn set_stop_timeout(&self, ms: u32) {
+        self.stop_timeout.store(ms, Relaxed);
+    }
+
+    /// Asks the peer for a poweroff within `ms` milliseconds. Whether there is somebody to ask.
+    pub(crate) fn ask_shutdown(&self, ms: u32) -> bool {
+        let mut inner = self.inner.lock();
+        self.turn(&mut inner);
+        let asked = match &mut inner.live {
+            Some(live) if ms > 0 => live.exchange.tell(Control::Shutdown(ms)).is_ok(),
+            _ => false,
+        };
+        self.turn(&mut inner);
+        asked
+    }
+
+    /// Waits until the peer has ended.
+    ///
+    /// # Errors
+    ///
+    /// EINTR on a signal; none when it has not ended within `ms` milliseconds.
+    pub(crate) fn wait_for_end(&self, ms: u32) -> Result {
+        let mut inner = self.inner.lock();
+        let life = inner.lives;
+        let mut left = time::msecs_to_jiffies(ms);
+        while inner.live.is_some() && inner.lives == life {
+            match self.changed.wait_interruptible_timeout(&mut inner, left) {
+                CondVarTimeoutResult::Woken { jiffies } => left = jiffies,
+                CondVarTimeoutResult::Timeout => break,
+                CondVarTimeoutResult::Signal { .. } => return Err(EINTR),
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers what the peer wants, and does it where it is the host that asks.
+    pub(super) fn obey(&self, live: &mut Live, request: Control) {
+        let errno = match (self.role, request) {
+            (Role::Spawn, Control::Shutdown(_) | Control::Reboot(_)) => 0,
+            // For terminals, which this end has not.
+            (_, Control::Resize(..)) => return,
+            _ => EPERM.to_errno().unsigned_abs(),
+        };
+        // It may be lost: there was no room.
+        let _ = live.exchange.tell(Control::Answer(errno));
+        match (errno, request) {
+            (0, Control::Shutdown(_)) => spawn::poweroff(),
+            (0, Control::Reboot(_)) => spawn::reboot(),
+            _ => {}
+        }
+    }
+
+    /// As a spawn, rings the host without a lock.
+    pub(crate) fn ring_blindly(&self, memory: &SharedMemory) {
+        let region = Region::new(memory.size());
+        let bell = region.and_then(|r| Page::new(&r, self.role.peer()).doorbell(memory));
+        if let Some(bell) = bell {
+            apic::ring_host(bell.apic_id, bell.vector);
+        }
+    }
+}
