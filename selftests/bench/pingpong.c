@@ -5,10 +5,11 @@
  *
  *   pingpong local KIND WAIT SIZE CPU CPU   pipe, unix, eventfd, tcp or vsock, here
  *   pingpong ask NAME WAIT SIZE PATH        a port of another kernel, where it is echoed
- *   pingpong echo PATH                      there: a device or a Unix socket, as often as it is opened
+ *   pingpong echo PATH                      there: a device, or a Unix socket; without end
  *   pingpong idle NAME SECONDS              what this kernel does in so many seconds, by itself
  *
- * WAIT is sleep or poll, on both sides. Who polls tells the processor so, on which emulators have another one run.
+ * WAIT is sleep or poll, on both sides. Who polls tells the processor so: an emulator then has
+ * another one run.
  */
 #define _GNU_SOURCE
 #include <ctype.h>
@@ -156,15 +157,21 @@ static int connect_here(struct sockaddr *address, socklen_t len, int fds[2])
 /* Both ends: the first one's in and out, the second one's. */
 static int open_here(const char *kind, struct side ends[2])
 {
-	struct sockaddr_in inet = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	struct sockaddr_vm vm = { .svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_LOCAL, .svm_port = 2 };
+	struct sockaddr_in inet = {
+		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+	struct sockaddr_vm vm = {
+		.svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_LOCAL, .svm_port = 2,
+	};
 	int there[2], back[2], done = 0;
 
 	if (!strcmp(kind, "pipe")) {
 		done = !pipe(there) && !pipe(back);
 	} else if (!strcmp(kind, "eventfd")) {
-		there[0] = there[1] = eventfd(0, 0);
-		back[0] = back[1] = eventfd(0, 0);
+		there[0] = eventfd(0, 0);
+		there[1] = there[0];
+		back[0] = eventfd(0, 0);
+		back[1] = back[0];
 		done = there[0] >= 0 && back[0] >= 0;
 	} else {
 		if (!strcmp(kind, "unix"))
@@ -284,14 +291,16 @@ static void look(unsigned long long now[3])
 			now[0] += ran.tv_sec * 1000000000ull + ran.tv_nsec;
 	}
 	while (fgets(line, sizeof(line), stat)) {
-		sscanf(line, "ctxt %llu", &now[1]);
-		sscanf(line, "intr %llu", &now[2]);
+		if (!strncmp(line, "ctxt ", 5))
+			now[1] = strtoull(line + 5, NULL, 10);
+		if (!strncmp(line, "intr ", 5))
+			now[2] = strtoull(line + 5, NULL, 10);
 	}
 	closedir(folder);
 	fclose(stat);
 }
 
-static void idle(const char *name, unsigned int seconds)
+static void be_idle(const char *name, unsigned int seconds)
 {
 	unsigned long long before[3], after[3];
 
@@ -314,7 +323,7 @@ int main(int argc, char **argv)
 	if (!strcmp(what, "echo") && argc == 3)
 		echo_port(argv[2]);
 	if (!strcmp(what, "idle") && argc == 4)
-		return idle(argv[2], atoi(argv[3])), 0;
+		return be_idle(argv[2], atoi(argv[3])), 0;
 	fprintf(stderr, "pingpong: see the head of pingpong.c\n");
 	return 2;
 }

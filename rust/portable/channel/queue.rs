@@ -61,11 +61,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Queue<B> {
         let lost = bytes.len().saturating_sub(capacity);
         let (_, kept) = bytes.split_at_checked(lost).unwrap_or((&[], bytes));
         let from = self.end.saturating_add(lost as u64);
-        for (to, byte) in (from..).zip(kept) {
-            if let Some(cell) = position(to, capacity).and_then(|i| self.buffer.as_mut().get_mut(i))
-            {
-                *cell = *byte;
-            }
+        let split = position(from, capacity).unwrap_or(0);
+        if let Some((front, back)) = self.buffer.as_mut().split_at_mut_checked(split) {
+            let done = fill(back, kept);
+            fill(front, kept.get(done..).unwrap_or(&[]));
         }
         self.end = self.end.saturating_add(bytes.len() as u64);
         let oldest = self.end.saturating_sub(capacity as u64);
@@ -78,12 +77,15 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Queue<B> {
     pub fn copy(&self, at: u64, to: &mut [u8]) -> (u64, usize) {
         let capacity = self.buffer.as_ref().len();
         let at = at.max(self.start);
-        let mut copied = 0usize;
-        for (byte, number) in to.iter_mut().zip(at..self.end) {
-            let cell = position(number, capacity).and_then(|i| self.buffer.as_ref().get(i));
-            *byte = cell.copied().unwrap_or(0);
-            copied = copied.saturating_add(1);
-        }
+        // CAST: By the invariant at most a buffer's length.
+        let len = to.len().min(self.end.saturating_sub(at) as usize);
+        let to = to.get_mut(..len).unwrap_or(&mut []);
+        let split = position(at, capacity).unwrap_or(0);
+        let parts = self.buffer.as_ref().split_at_checked(split);
+        let (front, back) = parts.unwrap_or((&[], &[]));
+        let first = fill(to, back);
+        let second = fill(to.get_mut(first..).unwrap_or(&mut []), front);
+        let copied = first.saturating_add(second);
         (at.saturating_add(copied as u64), copied)
     }
 
@@ -94,6 +96,15 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Queue<B> {
         self.start = next;
         copied
     }
+}
+
+/// Copies as many bytes as there are in the shorter one.
+fn fill(to: &mut [u8], from: &[u8]) -> usize {
+    let len = to.len().min(from.len());
+    if let (Some(to), Some(from)) = (to.get_mut(..len), from.get(..len)) {
+        to.copy_from_slice(from);
+    }
+    len
 }
 
 fn position(number: u64, capacity: usize) -> Option<usize> {

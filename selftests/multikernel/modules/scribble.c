@@ -57,14 +57,19 @@ static bool over(void)
 	return time_after(jiffies, channel.until);
 }
 
-/* Whatever, wherever in our section. */
+/* A word of our section; x86 keeps the order. */
+static void put(u64 at, u64 value)
+{
+	WRITE_ONCE(*(u64 *)(channel.own + at), value);
+}
+
+/* Whatever, wherever. */
 static void scribble(void)
 {
 	int i;
 
 	for (i = 0; i < 1000; i++)
-		WRITE_ONCE(*(u64 *)(channel.own + (get_random_u32_below(channel.size / 2) & ~7u)),
-			   get_random_u64());
+		put(get_random_u32_below(channel.size / 2) & ~7u, get_random_u64());
 }
 
 /* A session is agreed on; the generation, or 0 when the host does not answer. */
@@ -75,16 +80,16 @@ static u32 meet(void)
 		.beat_ms = 100,
 	};
 	u32 ticket = get_random_u32() | 1;
-	u64 answer;
 	int i;
 
-	smp_store_release((u64 *)(channel.own + SESSION), 0);
+	put(SESSION, 0);
 	memcpy(channel.own, &hello, sizeof(hello));
-	smp_store_release((u64 *)(channel.own + SESSION), (u64)ticket);
+	put(SESSION, ticket);
 	for (i = 0; i < 500 && !over(); i++) {
-		answer = smp_load_acquire((u64 *)(channel.host + SESSION));
+		u64 answer = READ_ONCE(*(u64 *)(channel.host + SESSION));
+
 		if (answer >> 32 && (u32)answer == ticket) {
-			smp_store_release((u64 *)(channel.own + SESSION), answer);
+			put(SESSION, answer);
 			return answer >> 32;
 		}
 		usleep_range(1000, 2000);
@@ -92,27 +97,23 @@ static u32 meet(void)
 	return 0;
 }
 
-/* A word of this session, with a number that might be right. */
-static u64 word(u32 generation)
-{
-	return (u64)generation << 32 | (u32)(FIRST + get_random_u32_below(64));
-}
-
-/* What a slot, credits and sleeping might look like. */
+/* What slots, credits and sleeping might look like. */
 static void pretend(u32 generation)
 {
-	void *slots = channel.own + channel.size / 8;
-	int i;
+	u64 slots = channel.size / 8, stamp = (u64)generation << 32;
+	u32 i;
 
 	for (i = 0; i < 64; i++) {
-		u64 *slot = slots + (FIRST + i) % (channel.size / 512) * 64;
+		u64 slot = slots + (FIRST + i) % (channel.size / 512) * 64;
 
 		/* Length, class, flags, port: of what nearly is a frame. */
-		WRITE_ONCE(slot[1], (get_random_u64() & 0x000703070000003full));
-		smp_store_release(slot, (u64)generation << 32 | (FIRST + i));
+		put(slot + 8, get_random_u64() & 0x000703070000003full);
+		put(slot, stamp | (FIRST + i));
 	}
-	for (i = 0; i < 4; i++)
-		WRITE_ONCE(((u64 *)(channel.own + (i < 2 ? CREDITS : SLEEP)))[i % 2], word(generation));
+	for (i = 0; i < 16; i += 8) {
+		put(CREDITS + i, stamp | (FIRST + get_random_u32_below(64)));
+		put(SLEEP + i, stamp | (FIRST + get_random_u32_below(64)));
+	}
 }
 
 static int scribbler(void *unused)
