@@ -49,9 +49,9 @@ impl Spawn {
         let memory = mapping.memory();
         let region = usize::try_from(range.size).ok().and_then(Region::new);
         let status = Status::new(&region.ok_or(EINVAL)?, Role::Spawn);
-        let queue = Arc::new(OwnedQueue::new(c"multikernel")?, GFP_KERNEL)?;
+        let queue = Drained(Arc::new(OwnedQueue::new(c"multikernel")?, GFP_KERNEL)?);
         let name = Name::new(b"host").map_err(|_| EINVAL)?;
-        let channel = Channel::new(name, Role::Spawn, queue.clone())?;
+        let channel = Channel::new(name, Role::Spawn, queue.0.clone())?;
         let open = channel.begin(memory, Neighbours::Host)?;
         let end = End {
             channel: channel.clone(),
@@ -74,7 +74,7 @@ impl Spawn {
             _streams: streams,
             _notifiers: notifiers,
             _open: open,
-            _queue: Drained(queue),
+            _queue: queue,
             _mapping: mapping,
         })
     }
