@@ -6,7 +6,7 @@ use crate::{
     channel::{Channel, Handle, Neighbours, Open, Port},
     ffi::{
         shared::SharedMemory,
-        spawn::{self, Callbacks, Mapping},
+        spawn::{Mapping, Notified, Registration},
         stream,
         work::OwnedQueue, //
     },
@@ -19,24 +19,22 @@ use crate::{
 };
 use kernel::{
     prelude::*,
-    sync::{Arc, SetOnce}, //
+    sync::{Arc, ArcBorrow}, //
 };
 
-/// What notifiers and beats use. It stays for the life of the module.
+/// What notifiers and beats use.
 struct End {
     channel: Arc<Channel>,
     memory: SharedMemory,
     status: Status,
 }
 
-static END: SetOnce<End> = SetOnce::new();
-
 /// This end. Fields drop in this order: first those through which somebody comes.
 pub(crate) struct Spawn {
     _streams: KVec<stream::Registration>,
-    _notifiers: spawn::Registration,
+    _notifiers: Registration,
     _open: Open,
-    queue: Arc<OwnedQueue>,
+    _queue: Drained,
     _mapping: Mapping,
 }
 
@@ -60,10 +58,7 @@ impl Spawn {
             memory,
             status,
         };
-        if !END.populate(end) {
-            return Err(EBUSY);
-        }
-        let notifiers = spawn::Registration::new(Callbacks { beat, panic, leave })?;
+        let notifiers = Registration::new(Arc::new(end, GFP_KERNEL)?)?;
         let mut streams = KVec::new();
         for (number, file) in (2..).zip([c"port2", c"port3", c"port4"]) {
             let channel = channel.clone();
@@ -79,40 +74,41 @@ impl Spawn {
             _streams: streams,
             _notifiers: notifiers,
             _open: open,
-            queue,
+            _queue: Drained(queue),
             _mapping: mapping,
         })
     }
 }
 
-impl Drop for Spawn {
+/// A queue that is empty when it is dropped: the last work may hold the channel, which holds the
+/// queue.
+struct Drained(Arc<OwnedQueue>);
+
+impl Drop for Drained {
     fn drop(&mut self) {
-        self.queue.drain();
+        self.0.drain();
     }
 }
 
-fn beat(cpu: u32, alive: bool) {
-    let (Some(end), Ok(at)) = (END.as_ref(), usize::try_from(cpu)) else {
-        return;
-    };
-    if alive {
-        end.status.beat(&end.memory, at);
-        // Should a doorbell have been lost, while a vector moved for example.
-        end.channel.tick(&end.memory);
-    } else {
-        end.status.rest(&end.memory, at);
+impl Notified for End {
+    fn beat(this: ArcBorrow<'_, Self>, cpu: u32, alive: bool) {
+        // CAST: A CPU's number.
+        let at = cpu as usize;
+        if alive {
+            this.status.beat(&this.memory, at);
+            // Should a doorbell have been lost, while a vector moved for example.
+            this.channel.tick(&this.memory);
+        } else {
+            this.status.rest(&this.memory, at);
+        }
     }
-}
 
-fn panic(text: &[u8]) {
-    if let Some(end) = END.as_ref() {
-        end.status.panic(&end.memory, text);
-        end.channel.ring_blindly(&end.memory);
+    fn panic(this: ArcBorrow<'_, Self>, text: &[u8]) {
+        this.status.panic(&this.memory, text);
+        this.channel.ring_blindly(&this.memory);
     }
-}
 
-fn leave() {
-    if let Some(end) = END.as_ref() {
-        end.channel.end();
+    fn leave(this: ArcBorrow<'_, Self>) {
+        this.channel.end();
     }
 }

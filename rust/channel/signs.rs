@@ -8,6 +8,9 @@ use crate::portable::channel::{
 };
 use kernel::sync::atomic::{ordering::Relaxed, Atomic};
 
+/// Behind every region, where all words are 0.
+const NOWHERE: usize = usize::MAX - 7;
+
 /// Offsets and words, see [`link::Signs`]. Who reads them while they are written sees news where
 /// there are none, or sees none once.
 pub(super) struct Signs([(Atomic<u64>, Atomic<u64>); 3]);
@@ -36,9 +39,9 @@ impl Signs {
     /// Looks for nothing.
     pub(super) fn forget(&self) {
         self.set(&link::Signs {
-            frame: (0, 0),
-            credit: (0, 0),
-            session: (0, 0),
+            frame: (NOWHERE, 1),
+            credit: (NOWHERE, 0),
+            session: (NOWHERE, 0),
         });
     }
 

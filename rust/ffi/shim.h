@@ -42,10 +42,19 @@ void mk_shared_copy(u8 *to, const u8 *from, size_t len);
 void mk_prefetch(const u8 *at);
 
 /* spawn.c */
+struct mk_spawn_ops {
+	/* A CPU makes progress, or goes offline. */
+	void (*beat)(const void *data, unsigned int cpu, bool alive);
+	/* A panic, with its text: any context, no locks. */
+	void (*panic)(const void *data, const u8 *text, size_t len);
+	/* This kernel reboots, powers off or starts another one; may sleep. */
+	void (*leave)(const void *data);
+};
+
 bool mk_region_find(u64 *start, u64 *size);
 u8 *mk_region_map(u64 start, u64 size);
 void mk_region_unmap(u8 *region);
-int mk_spawn_register(void);
+int mk_spawn_register(const struct mk_spawn_ops *ops, const void *data);
 void mk_spawn_unregister(void);
 void mk_poweroff(void);
 void mk_reboot_orderly(void);
@@ -79,8 +88,5 @@ int mk_rust_start(const char *name);
 void mk_rust_crash_stop(void);
 void mk_rust_host_down(void);
 int mk_rust_may_suspend(void);
-void mk_rust_beat(unsigned int cpu, bool alive);
-void mk_rust_panic(const u8 *text, size_t len);
-void mk_rust_leave(void);
 
 #endif

@@ -60,11 +60,15 @@ void mk_region_unmap(u8 *region)
 
 static DEFINE_PER_CPU(struct delayed_work, mk_beats);
 
+/* Set as long as anything below can be called. */
+static const struct mk_spawn_ops *mk_ops;
+static const void *mk_data;
+
 static void mk_beat(struct work_struct *work)
 {
 	unsigned int cpu = raw_smp_processor_id();
 
-	mk_rust_beat(cpu, true);
+	mk_ops->beat(mk_data, cpu, true);
 	queue_delayed_work_on(cpu, system_highpri_wq, to_delayed_work(work), MK_BEAT);
 }
 
@@ -73,7 +77,7 @@ static int mk_beat_online(unsigned int cpu)
 	struct delayed_work *beat = per_cpu_ptr(&mk_beats, cpu);
 
 	INIT_DELAYED_WORK(beat, mk_beat);
-	mk_rust_beat(cpu, true);
+	mk_ops->beat(mk_data, cpu, true);
 	queue_delayed_work_on(cpu, system_highpri_wq, beat, MK_BEAT);
 	return 0;
 }
@@ -81,7 +85,7 @@ static int mk_beat_online(unsigned int cpu)
 static int mk_beat_offline(unsigned int cpu)
 {
 	cancel_delayed_work_sync(per_cpu_ptr(&mk_beats, cpu));
-	mk_rust_beat(cpu, false);
+	mk_ops->beat(mk_data, cpu, false);
 	return 0;
 }
 
@@ -90,7 +94,7 @@ static int mk_beat_state;
 /* First of all who want to know: what others print is then in the log, which the host reads. */
 static int mk_panic(struct notifier_block *nb, unsigned long action, void *text)
 {
-	mk_rust_panic(text, strnlen(text, 1024));
+	mk_ops->panic(mk_data, text, strnlen(text, 1024));
 	return NOTIFY_DONE;
 }
 
@@ -99,17 +103,20 @@ static struct notifier_block mk_panic_notifier = { .notifier_call = mk_panic, .p
 /* The CPUs stop one after the other: no beats, and nobody who answers. */
 static int mk_leave(struct notifier_block *nb, unsigned long action, void *data)
 {
-	mk_rust_leave();
+	mk_ops->leave(mk_data);
 	return NOTIFY_DONE;
 }
 
 static struct notifier_block mk_leave_notifier = { .notifier_call = mk_leave };
 
-int mk_spawn_register(void)
+int mk_spawn_register(const struct mk_spawn_ops *ops, const void *data)
 {
-	int ret = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "multikernel:beat", mk_beat_online,
-				    mk_beat_offline);
+	int ret;
 
+	mk_ops = ops;
+	mk_data = data;
+	ret = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "multikernel:beat", mk_beat_online,
+				mk_beat_offline);
 	if (ret < 0)
 		return ret;
 	mk_beat_state = ret;

@@ -2,20 +2,26 @@
 
 //! What the module needs in a spawn kernel, from `rust/ffi/spawn.c`: the region, beats, notifiers.
 
-use super::shared::SharedMemory;
+use super::{
+    attribute,
+    shared::SharedMemory, //
+};
 use crate::portable::range::Range;
-use core::ptr::NonNull;
+use core::{
+    marker::PhantomData,
+    ptr::NonNull, //
+};
 use kernel::{
     error::to_result,
     prelude::*,
-    sync::SetOnce, //
+    sync::{Arc, ArcBorrow}, //
 };
 
 unsafe extern "C" {
     fn mk_region_find(start: *mut u64, size: *mut u64) -> bool;
     safe fn mk_region_map(start: u64, size: u64) -> *mut u8;
     fn mk_region_unmap(region: *mut u8);
-    safe fn mk_spawn_register() -> c_int;
+    fn mk_spawn_register(ops: &'static Ops, data: *const c_void) -> c_int;
     safe fn mk_spawn_unregister();
     /// Lets user space power off, and does it itself where that fails.
     #[link_name = "mk_poweroff"]
@@ -75,63 +81,109 @@ impl Drop for Mapping {
     }
 }
 
-/// The functions behind the notifiers. They know what they speak of from statics.
-pub(crate) struct Callbacks {
+/// Who is told of what happens to this kernel.
+pub(crate) trait Notified: Send + Sync + Sized + 'static {
     /// A CPU makes progress, or goes offline.
-    pub(crate) beat: fn(u32, bool),
+    fn beat(this: ArcBorrow<'_, Self>, cpu: u32, alive: bool);
+
     /// A panic, with its text: any context, no locks.
-    pub(crate) panic: fn(&[u8]),
+    fn panic(this: ArcBorrow<'_, Self>, text: &[u8]);
+
     /// This kernel reboots, powers off or starts another one; may sleep.
-    pub(crate) leave: fn(),
+    fn leave(this: ArcBorrow<'_, Self>);
 }
 
-static CALLBACKS: SetOnce<Callbacks> = SetOnce::new();
+/// `struct mk_spawn_ops`.
+#[repr(C)]
+struct Ops {
+    beat: unsafe extern "C" fn(*const c_void, c_uint, bool),
+    panic: unsafe extern "C" fn(*const c_void, *const u8, usize),
+    leave: unsafe extern "C" fn(*const c_void),
+}
 
-/// The notifiers are connected while this lives.
-pub(crate) struct Registration(());
+/// The notifiers are connected while this lives; there is one at a time.
+pub(crate) struct Registration {
+    data: *const c_void,
+    /// Drops the `Arc` behind `data`.
+    give_back: unsafe fn(*const c_void),
+}
+
+// SAFETY: What is behind `data` is `Send + Sync`, and C uses it from any thread.
+unsafe impl Send for Registration {}
+// SAFETY: `&self` gives access to nothing.
+unsafe impl Sync for Registration {}
 
 impl Registration {
-    /// Connects them, once in the life of the module.
+    /// Connects them.
     ///
     /// # Errors
     ///
-    /// EBUSY the second time, ENOMEM, ENOSPC.
-    pub(crate) fn new(callbacks: Callbacks) -> Result<Self> {
-        if !CALLBACKS.populate(callbacks) {
-            return Err(EBUSY);
+    /// ENOMEM, ENOSPC.
+    pub(crate) fn new<T: Notified>(who: Arc<T>) -> Result<Self> {
+        /// # Safety
+        ///
+        /// As for [`attribute::take_back`].
+        unsafe fn give_back<T>(data: *const c_void) {
+            // SAFETY: By the function's contract.
+            drop(unsafe { attribute::take_back::<T>(data) });
         }
-        to_result(mk_spawn_register())?;
-        Ok(Self(()))
+
+        let data = attribute::give(who);
+        // SAFETY: The operations are those of the `T` behind `data`, which stays until `Drop`.
+        let registered = to_result(unsafe { mk_spawn_register(&Callbacks::<T>::OPS, data) });
+        if let Err(e) = registered {
+            // SAFETY: Nobody calls any more.
+            unsafe { give_back::<T>(data) };
+            return Err(e);
+        }
+        Ok(Self {
+            data,
+            give_back: give_back::<T>,
+        })
     }
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
         mk_spawn_unregister();
+        // SAFETY: Given away by `new` with the same type, and nobody calls any more.
+        unsafe { (self.give_back)(self.data) };
     }
 }
 
-#[no_mangle]
-extern "C" fn mk_rust_beat(cpu: c_uint, alive: bool) {
-    if let Some(callbacks) = CALLBACKS.as_ref() {
-        (callbacks.beat)(cpu, alive);
-    }
-}
+struct Callbacks<T>(PhantomData<T>);
 
-/// # Safety
-///
-/// `text` is `len` bytes that nobody changes during the call.
-#[no_mangle]
-unsafe extern "C" fn mk_rust_panic(text: *const u8, len: usize) {
-    if let Some(callbacks) = CALLBACKS.as_ref() {
+/// Where C calls us, between [`Registration::new`] and its drop, with the `data` of that.
+impl<T: Notified> Callbacks<T> {
+    const OPS: Ops = Ops {
+        beat: Self::beat,
+        panic: Self::panic,
+        leave: Self::leave,
+    };
+
+    /// # Safety
+    ///
+    /// See the impl block.
+    unsafe extern "C" fn beat(data: *const c_void, cpu: c_uint, alive: bool) {
+        // SAFETY: See the impl block.
+        T::beat(unsafe { attribute::borrow(data) }, cpu, alive);
+    }
+
+    /// # Safety
+    ///
+    /// See the impl block; `text` is `len` bytes that nobody changes during the call.
+    unsafe extern "C" fn panic(data: *const c_void, text: *const u8, len: usize) {
         // SAFETY: By the function's contract.
-        (callbacks.panic)(unsafe { core::slice::from_raw_parts(text, len) });
+        let text = unsafe { core::slice::from_raw_parts(text, len) };
+        // SAFETY: See the impl block.
+        T::panic(unsafe { attribute::borrow(data) }, text);
     }
-}
 
-#[no_mangle]
-extern "C" fn mk_rust_leave() {
-    if let Some(callbacks) = CALLBACKS.as_ref() {
-        (callbacks.leave)();
+    /// # Safety
+    ///
+    /// See the impl block.
+    unsafe extern "C" fn leave(data: *const c_void) {
+        // SAFETY: See the impl block.
+        T::leave(unsafe { attribute::borrow(data) });
     }
 }

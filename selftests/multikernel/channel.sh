@@ -1,20 +1,20 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# The channel between two modules: that of the host, and the same one in a spawn kernel.
+# The host's end of the channel with each of the ends that a spawn kernel can have: the same module, and mk-agent
+# in an unmodified kernel. All of them keep the same rules.
 
 . "$(dirname "$0")/lib.sh"
 
 PORT=/dev/multikernel/it/port2
 
-# beside [MORE FOR THE COMMAND LINE]: `it` runs with the module, and sends back what comes on port 2, which is
+# beside END [MORE FOR THE COMMAND LINE]: `it` runs with this end, and sends back what comes on port 2, which is
 # open as 8: a stream ends with its last close
 beside() {
-	need_image 7.3
-	[ -r "${MK_FAULTS:-}/modules.cpio" ] || skip 'needs what scripts/build-faults makes (MK_FAULTS)'
-	[ -n "$INITRD" ] || skip 'needs an initramfs (MK_INITRD)'
-	cat "$MK_FAULTS/modules.cpio" "$INITRD" >/tmp/initrd
-	INITRD=/tmp/initrd
-	spawn it 2-3 512M 7.3 "mk.module mk.echo=2 ${1:-}"
+	local kernel=7.3
+	[ "$1" = module ] || kernel=6.1
+	need_faults
+	need_image "$kernel"
+	spawn it 2-3 512M "$kernel" "mk.$1 mk.echo=2 ${2:-}"
 	# A busy machine may let CPUs wait.
 	put 20000 "$CONFIGFS/it/heartbeat_timeout_ms"
 	exec 8<>$PORT
@@ -33,24 +33,24 @@ back() {
 	cmp "$1" /tmp/back
 }
 
-test_bytes_come_back() {
+bytes_come_back() { # END
 	local rung
-	beside
+	beside "$1"
 	seq 1 100000 >/tmp/bytes
 	back /tmp/bytes || fail 'other bytes came back'
 	rung=$(awk '/multikernel:it$/ { for (i = 2; i < NF; i++) if ($i ~ /^[0-9]+$/) n += $i } END { print n + 0 }' /proc/interrupts)
 	say "sessions $(stat_of sessions), the host was rung $rung times"
-	[ "$rung" -gt 0 ] || fail 'the host was never rung'
+	[ "$1" != module ] || [ "$rung" -gt 0 ] || fail 'the host was never rung'
 	equal violations "$(stat_of violations)" 0
 }
 
-test_errors() {
+errors() { # END
 	need_image 7.3
 	instance it 2-3 512M
 	fails 'Transport endpoint is not connected' put . $PORT
 	equal 'read of a dead one' "$(timeout 5 cat $PORT | wc -c)" 0
 	destroy it
-	beside
+	beside "$1"
 	# Nobody uses port 3 there.
 	fails 'Transport endpoint is not connected' put x /dev/multikernel/it/port3
 	timeout 20 cat <&8 >/tmp/rest &
@@ -62,9 +62,9 @@ test_errors() {
 	exec 8>&-
 }
 
-test_stop_is_a_poweroff() {
+stop_is_a_poweroff() { # END
 	local began
-	beside
+	beside "$1"
 	beats || within 10 beats || fail 'it has no beats'
 	began=$SECONDS
 	order it stop
@@ -75,7 +75,7 @@ test_stop_is_a_poweroff() {
 }
 
 test_panic_is_told() {
-	beside 'mk.do=panic panic=0'
+	beside module 'mk.do=panic panic=0'
 	reaches it panicked 60
 	[[ $(reason it) == 'panic Kernel panic - not syncing: sysrq triggered crash' ]] || fail "the reason is '$(reason it)'"
 }
@@ -83,7 +83,7 @@ test_panic_is_told() {
 # No watchdog of its own is as fast.
 test_hang_is_seen() {
 	local began
-	beside 'mk.do=lkdtm:HARDLOCKUP nowatchdog'
+	beside module 'mk.do=lkdtm:HARDLOCKUP nowatchdog'
 	put 750 "$CONFIGFS/it/heartbeat_timeout_ms"
 	hears 60 '^it: action lkdtm'
 	began=${EPOCHREALTIME/./}
@@ -95,7 +95,7 @@ test_hang_is_seen() {
 # The vector moves when its CPU goes.
 test_doorbell_moves() {
 	local cpu
-	beside
+	beside module
 	seq 1 2000 >/tmp/bytes
 	for cpu in 1 4 5; do
 		offline "$cpu"
@@ -104,5 +104,13 @@ test_doorbell_moves() {
 	online 1 4 5
 	back /tmp/bytes || fail 'other bytes came back with all CPUs'
 }
+
+# Conformance: each end, the same.
+test_module_bytes_come_back() { bytes_come_back module; }
+test_agent_bytes_come_back() { bytes_come_back agent; }
+test_module_errors() { errors module; }
+test_agent_errors() { errors agent; }
+test_module_stop_is_a_poweroff() { stop_is_a_poweroff module; }
+test_agent_stop_is_a_poweroff() { stop_is_a_poweroff agent; }
 
 run_tests "$@"

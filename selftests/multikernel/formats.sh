@@ -121,7 +121,7 @@ test_overview() {
 	[ "$(column b ID)" -gt "$last" ] || fail 'an id was used again'
 	put 8M "$CONFIGFS/c/memory"
 	put 2 "$CONFIGFS/c/cpus"
-	equal 'columns' "$(awk '{ print NF }' /proc/multikernel | sort -u)" 9
+	equal 'columns' "$(awk '{ print NF }' /proc/multikernel | sort -u)" 10
 	equal line "$(sed -n '/ c /s/ [0-9]*\.[0-9]\{3\} / SECONDS /p' /proc/multikernel)" \
 		"$(column c ID) c empty 2 8M - SECONDS 0 -"
 	# No address of the ranges that root sees in /proc/iomem is in it.

@@ -33,6 +33,10 @@ test_scribbles_and_rings() {
 	local before began seconds after logged
 	need_faults
 	spawn good 4-5 512M 7.3 "console=ttyS2,115200 mk.agent"
+	# A busy machine may let CPUs wait.
+	put 20000 "$CONFIGFS/good/heartbeat_timeout_ms"
+	# A busy machine may let CPUs wait.
+	put 20000 "$CONFIGFS/good/heartbeat_timeout_ms"
 	hears 120 '^mk-agent: the region has' "$TTY2"
 	# Its end is a program that gives back what it gets.
 	within 10 put 'mkfifo /echo; mk-agent --connect 2 </echo | cat >/echo &

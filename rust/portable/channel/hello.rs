@@ -124,6 +124,8 @@ pub struct Terms {
     pub features: u64,
     /// How often the peer's beats change, in milliseconds; 0 if there are none.
     pub peer_beat_ms: u32,
+    /// The peer has a doorbell; otherwise it polls.
+    pub peer_sleeps: bool,
 }
 
 impl Offer {
@@ -140,6 +142,7 @@ impl Offer {
             version,
             features: self.offered & peer.offered,
             peer_beat_ms: peer.beat_ms,
+            peer_sleeps: peer.doorbell.is_some(),
         })
     }
 }

@@ -328,10 +328,12 @@ impl<M: Shared> Link<M> {
     /// of [`Link::send`] and [`Link::receive`].
     #[must_use]
     pub fn must_ring(&mut self) -> bool {
-        match self.handshake.duplex() {
-            Some(duplex) => duplex.must_ring(&self.memory),
-            None => false,
-        }
+        // Who polls spares us the fence.
+        self.terms().is_some_and(|terms| terms.peer_sleeps)
+            && self
+                .handshake
+                .duplex()
+                .is_some_and(|duplex| duplex.must_ring(&self.memory))
     }
 
     /// Tells the peer what was received. Whether it is to be rung, for that or for what was sent.

@@ -229,7 +229,15 @@ fn frames_of_two_messages_do_not_mix() {
 
 #[test]
 fn who_sleeps_is_rung_for_frames_and_sessions() {
-    let (mut host, mut spawn) = meet();
+    let doorbell = Some(Doorbell {
+        apic_id: 0,
+        vector: 32,
+    });
+    let sleeper = Offer {
+        doorbell,
+        ..Offer::default()
+    };
+    let (mut host, mut spawn) = meet_as(sleeper, Offer::default());
     spawn.send(Class::Log, b"busy").unwrap();
     assert!(!spawn.must_ring(), "the host does not sleep");
     assert!(host.sleep(false).awake);
@@ -248,6 +256,14 @@ fn who_sleeps_is_rung_for_frames_and_sessions() {
     settle(&mut host, &mut spawn);
     assert_eq!(host.verdict(), Some(Verdict::Gone));
     assert!(!host.sleep(true).awake);
+}
+
+#[test]
+fn who_has_no_doorbell_is_not_rung_for_frames() {
+    let (mut host, mut spawn) = meet();
+    assert!(!host.sleep(false).awake);
+    spawn.send(Class::Log, b"1").unwrap();
+    assert!(!spawn.must_ring());
 }
 
 #[test]
