@@ -22,7 +22,7 @@ use crate::{
     },
     portable::{
         channel::{
-            exchange::{Exchange, Gates},
+            exchange::{Exchange, Gates, Then},
             heart::Heart,
             hello::{Offer, Verdict},
             layout::{Region, Role},
@@ -99,6 +99,12 @@ struct Inner {
     buffer: Option<Bytes>,
     /// Threads that wait for room.
     writers: u32,
+    /// Open files that poll(2) or the like has waited for.
+    watched: u32,
+    /// A thread reads again and again without waiting: it needs no doorbell.
+    polling: bool,
+    /// It has, since [`Channel::serve`] looked.
+    polled: bool,
     /// The last generation given.
     generation: u32,
     /// Peers that there were.
@@ -159,7 +165,7 @@ impl Channel {
                 name,
                 role,
                 queue,
-                inner <- new_mutex!(Inner { live: None, gates, buffer: None, writers: 0, generation: 0, lives: 0, last_words: Line::default() }),
+                inner <- new_mutex!(Inner { live: None, gates, buffer: None, writers: 0, watched: 0, polling: false, polled: false, generation: 0, lives: 0, last_words: Line::default() }),
                 changed <- new_poll_condvar!("Channel::changed"),
                 work <- new_work!("Channel::work"),
                 signs: Signs::new(),
@@ -270,7 +276,10 @@ impl Channel {
     }
 
     fn serve(self: &Arc<Self>) {
-        let again = self.turn(&mut self.inner.lock());
+        let mut inner = self.inner.lock();
+        inner.polling &= core::mem::take(&mut inner.polled);
+        let again = self.turn(&mut inner);
+        drop(inner);
         self.changed.notify_all();
         if again {
             self.poke();
@@ -287,7 +296,13 @@ impl Channel {
 
     /// Takes in what has come and sends what is due. Whether there is more to do.
     fn turn(&self, inner: &mut Inner) -> bool {
-        let for_room = inner.writers > 0;
+        let then = if inner.writers > 0 {
+            Then::SleepForRoom
+        } else if inner.polling && inner.watched == 0 && self.waiters.load(Relaxed) == 0 {
+            Then::Poll
+        } else {
+            Then::Sleep
+        };
         let Some(live) = &mut inner.live else {
             return false;
         };
@@ -299,7 +314,7 @@ impl Channel {
             return false;
         }
         live.move_bell();
-        let mut served = live.exchange.serve(&mut inner.gates, for_room);
+        let mut served = live.exchange.serve(&mut inner.gates, then);
         if let Some(request) = live.exchange.request() {
             self.obey(live, request);
             served.again = true;
@@ -319,7 +334,7 @@ impl Channel {
             );
         }
         let signs = link.signs();
-        served.news |= for_room && self.signs.is_other_credit(&signs);
+        served.news |= then == Then::SleepForRoom && self.signs.is_other_credit(&signs);
         self.signs.set(&signs);
         if served.news {
             // Whoever takes it in, it may be for another one, who is not rung for again.

@@ -39,12 +39,18 @@ pub(crate) struct Handle {
     number: u16,
     /// On the console: the byte to be read next.
     at: Atomic<u64>,
+    /// poll(2) or the like has waited for it, and may do so at any time.
+    watched: Atomic<bool>,
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
         let mut inner = self.channel.inner.lock();
         inner.gates.detach(self.number);
+        inner.polling = false;
+        if self.watched.load(Relaxed) {
+            inner.watched = inner.watched.saturating_sub(1);
+        }
         self.channel.turn(&mut inner);
     }
 }
@@ -100,6 +106,7 @@ impl Stream for Handle {
             channel,
             number,
             at: Atomic::new(0),
+            watched: Atomic::new(false),
         };
         let handle = Arc::new(handle, GFP_KERNEL)?;
         let mut inner = handle.channel.inner.lock();
@@ -113,6 +120,7 @@ impl Stream for Handle {
 
     fn read(&self, to: &mut [u8], nonblock: bool) -> Result<usize> {
         let mut inner = self.channel.inner.lock();
+        inner.polling &= nonblock;
         loop {
             // What is there already needs no look at the peer; an end does: it may be over.
             let taken = match self.take(&mut inner, to) {
@@ -130,6 +138,8 @@ impl Stream for Handle {
                 return Ok(taken);
             }
             if nonblock {
+                inner.polling = true;
+                inner.polled = true;
                 return Err(EAGAIN);
             }
             if self.channel.wait(&mut inner) {
@@ -172,6 +182,9 @@ impl Stream for Handle {
     fn poll(&self, file: &File, table: PollTable<'_>) -> u32 {
         table.register_wait(file, &self.channel.changed);
         let mut inner = self.channel.inner.lock();
+        if !self.watched.xchg(true, Relaxed) {
+            inner.watched = inner.watched.saturating_add(1);
+        }
         self.channel.turn(&mut inner);
         let inner = &mut *inner;
         let mut mask = 0;

@@ -233,11 +233,12 @@ static int open_port(const char *path, int flags)
 	return fd;
 }
 
-/* The first byte tells the other side how to wait. */
+/* Both sides run where the doorbell is. The first byte tells the other one how to wait. */
 static int ask_port(const char *name, const char *wait, size_t size, const char *path)
 {
 	int fd = open_port(path, 0), done;
 
+	run_on(0);
 	/* Nobody listens yet. */
 	while (write(fd, wait, 1) < 0) {
 		if (errno != ENOTCONN && errno != EPIPE) {
@@ -258,6 +259,7 @@ static int ask_port(const char *name, const char *wait, size_t size, const char 
 static void echo_port(const char *path)
 {
 	signal(SIGPIPE, SIG_IGN);
+	run_on(0);
 	for (;;) {
 		int fd = open_port(path, 0);
 		ssize_t got = fd < 0 ? 0 : get(fd, 1);

@@ -43,7 +43,7 @@ test_scribbles_and_rings() {
 ' /dev/multikernel/good/console || fail 'nothing can be typed'
 	exec 7<>/dev/multikernel/good/port2
 	within 30 eval 'echo first >&7' 2>/dev/null || fail 'nobody has opened the port'
-	read -r -t 30 -u 7 || fail 'nothing is echoed'
+	read -r -t 30 -u 7 || fail "nothing is echoed: $(timeout 2 cat /dev/multikernel/good/console | tail -n 5)"
 	latency before
 
 	spawn bad 2-3 512M 7.3 "mk.do=fault:scribble-channel,ms=$MS mk.after=1"

@@ -11,8 +11,7 @@ use super::{
     },
     message::{
         Class,
-        MESSAGE_MAX,
-        PORT_MAX, //
+        MESSAGE_MAX, //
     },
     port::{
         Event,
@@ -42,6 +41,17 @@ pub enum Refusal {
     Broken,
     /// Later, perhaps: EAGAIN.
     Full,
+}
+
+/// What this side does after [`Exchange::serve`].
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// Calls it again soon: it needs not to be rung.
+    Poll,
+    /// Sleeps until there is something to receive.
+    Sleep,
+    /// Or until there is room.
+    SleepForRoom,
 }
 
 /// What came of [`Exchange::serve`].
@@ -331,9 +341,8 @@ impl<M: Shared, B: AsRef<[u8]> + AsMut<[u8]>> Exchange<M, B> {
         }
     }
 
-    /// Takes in what has come, sends what is due, and prepares to be rung, for room too if that is
-    /// wanted.
-    pub fn serve(&mut self, gates: &mut Gates<B>, for_room: bool) -> Served {
+    /// Takes in what has come, sends what is due, and prepares for what is done then.
+    pub fn serve(&mut self, gates: &mut Gates<B>, then: Then) -> Served {
         let mut served = Served::default();
         for _ in 0..BUDGET {
             match self.link.receive(self.buffer.as_mut()) {
@@ -349,8 +358,12 @@ impl<M: Shared, B: AsRef<[u8]> + AsMut<[u8]>> Exchange<M, B> {
             served.ring |= self.link.poll();
             served.news |= self.follow(gates);
             let due = self.flush(gates);
+            if then == Then::Poll && !due {
+                served.ring |= self.link.tell();
+                return served;
+            }
             served.ring |= self.link.must_ring();
-            let sleep = self.link.sleep(for_room || due);
+            let sleep = self.link.sleep(then == Then::SleepForRoom || due);
             served.ring |= sleep.ring;
             if !sleep.awake {
                 return served;
@@ -425,13 +438,16 @@ impl<M: Shared, B: AsRef<[u8]> + AsMut<[u8]>> Exchange<M, B> {
             return false;
         }
         let mut due = false;
-        for port in (QUEUES as u16).saturating_add(1)..=PORT_MAX {
-            let bit = 1u64.checked_shl(u32::from(port)).unwrap_or(0);
-            if self.refuse & bit != 0 {
-                match self.ports.close(&mut self.link, port, ECONNREFUSED) {
-                    Err(Error::Full | Error::Unfinished) => due = true,
-                    _ => self.refuse &= !bit,
+        while self.refuse != 0 {
+            // CAST: At most 63.
+            let port = self.refuse.trailing_zeros() as u16;
+            match self.ports.close(&mut self.link, port, ECONNREFUSED) {
+                Err(Error::Full | Error::Unfinished) => {
+                    due = true;
+                    break;
                 }
+                // All lower ones are gone.
+                _ => self.refuse &= self.refuse.wrapping_sub(1),
             }
         }
         for (port, gate) in gates.all() {

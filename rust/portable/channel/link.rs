@@ -336,6 +336,18 @@ impl<M: Shared> Link<M> {
                 .is_some_and(|duplex| duplex.must_ring(&self.memory))
     }
 
+    /// Tells the peer what was received. Whether it is to be rung, for that or for what was sent.
+    #[must_use]
+    pub fn tell(&mut self) -> bool {
+        match self.handshake.duplex() {
+            Some(duplex) => {
+                duplex.consumer.tell(&self.memory);
+                duplex.must_ring(&self.memory)
+            }
+            None => false,
+        }
+    }
+
     /// Prepares to sleep until the doorbell rings for a frame, for more room if that is wanted, or
     /// for the session.
     pub fn sleep(&mut self, for_room: bool) -> Sleep {

@@ -8,7 +8,7 @@ mod memory;
 use memory::Plain;
 use multikernel_portable::channel::{
     control::Control,
-    exchange::{Exchange, Gates, Refusal, CONSOLE},
+    exchange::{Exchange, Gates, Refusal, Then, CONSOLE},
     heart::Heart,
     hello::{Offer, Verdict},
     layout::{Region, Role, SIZE_MIN},
@@ -37,7 +37,7 @@ impl Side {
     }
 
     fn serve(&mut self) -> bool {
-        let served = self.exchange.serve(&mut self.gates, false);
+        let served = self.exchange.serve(&mut self.gates, Then::Sleep);
         served.ring || served.again
     }
 
@@ -331,4 +331,28 @@ fn who_reads_a_little_at_a_time_sends_no_windows() {
         rung += u32::from(spawn.serve());
     }
     assert!(rung <= 5000 * 64 / (16 << 10) + 1, "{rung} times");
+}
+
+#[test]
+fn who_polls_is_not_rung() {
+    let (_, mut host, mut spawn) = meet();
+    host.attach(2);
+    spawn.attach(2);
+    settle(&mut host, &mut spawn);
+    let poll = |side: &mut Side| side.exchange.serve(&mut side.gates, Then::Poll).ring;
+    for turn in 0..1000 {
+        host.send(2, b"there").unwrap();
+        // For the first one they had asked, before they began to poll.
+        assert!(!poll(&mut host) || turn == 0);
+        poll(&mut spawn);
+        assert_eq!(spawn.take(2).unwrap(), b"there");
+        spawn.send(2, b"back").unwrap();
+        assert!(!poll(&mut spawn) || turn == 0);
+        poll(&mut host);
+        assert_eq!(host.take(2).unwrap(), b"back");
+    }
+    // Who sleeps is.
+    assert!(!spawn.serve());
+    host.send(2, b"again").unwrap();
+    assert!(poll(&mut host));
 }

@@ -8,7 +8,7 @@ use crate::{
 };
 use multikernel_portable::channel::{
     control::Control,
-    exchange::{Exchange, Gates, Refusal, CONSOLE, QUEUES},
+    exchange::{Exchange, Gates, Refusal, Then, CONSOLE, QUEUES},
     hello::Offer,
     layout::Role,
     link::Link,
@@ -18,6 +18,7 @@ use multikernel_portable::channel::{
 use std::{cell::RefCell, rc::Rc};
 
 const QUEUE: usize = 64 << 10;
+const THEN: [Then; 3] = [Then::Poll, Then::Sleep, Then::SleepForRoom];
 
 struct Side<M> {
     exchange: Exchange<M, Vec<u8>>,
@@ -44,7 +45,7 @@ impl<M: Shared> Side<M> {
         let (port, length) = (u16::from(port), length as usize % LONG);
         let (exchange, gates) = (&mut self.exchange, &mut self.gates);
         match step % 16 {
-            0..=6 => _ = exchange.serve(gates, step & 0x80 != 0),
+            0..=6 => _ = exchange.serve(gates, THEN[usize::from(step) % THEN.len()]),
             7 | 8 => {
                 if let Ok(sent) = exchange.send(gates, port, &PAYLOAD[..length]) {
                     assert!((1..=length).contains(&sent));
@@ -108,8 +109,8 @@ pub fn check(input: &[u8]) {
     let mut peer = Side::new(link.unwrap(), !eager);
     if !early {
         for _ in 0..10 {
-            _ = victim.exchange.serve(&mut victim.gates, false);
-            _ = peer.exchange.serve(&mut peer.gates, false);
+            _ = victim.exchange.serve(&mut victim.gates, Then::Sleep);
+            _ = peer.exchange.serve(&mut peer.gates, Then::Sleep);
         }
         assert!(victim.exchange.room(&mut victim.gates, 2).unwrap() > 0);
         script.borrow_mut().0 = input;
@@ -124,11 +125,11 @@ pub fn check(input: &[u8]) {
     let spawn = Link::spawn(memory, offer).unwrap();
     let (mut host, mut spawn) = (Side::new(host, false), Side::new(spawn, true));
     for _ in 0..10 {
-        _ = host.exchange.serve(&mut host.gates, false);
-        _ = spawn.exchange.serve(&mut spawn.gates, false);
+        _ = host.exchange.serve(&mut host.gates, Then::Sleep);
+        _ = spawn.exchange.serve(&mut spawn.gates, Then::Sleep);
     }
     assert_eq!(host.exchange.send(&mut host.gates, 2, b"well"), Ok(4));
-    _ = spawn.exchange.serve(&mut spawn.gates, false);
+    _ = spawn.exchange.serve(&mut spawn.gates, Then::Sleep);
     let mut bytes = [0; 5];
     assert_eq!(spawn.gates.take(2, &mut bytes), Some(4));
     assert_eq!(&bytes[..4], b"well");
