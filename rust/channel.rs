@@ -222,6 +222,7 @@ impl Channel {
             status: Status::new(&region, self.role.peer()),
             heart: Heart::default(),
             looked: Instant::now(),
+            tick: 0,
             sessions: 0,
             violations: 0,
             violated: None,
@@ -306,14 +307,18 @@ impl Channel {
         let Some(live) = &mut inner.live else {
             return false;
         };
-        live.look_at_beats(self);
+        let tick = self.ticks.load(Relaxed);
+        if core::mem::replace(&mut live.tick, tick) != tick {
+            // Now and then is enough for these.
+            live.look_at_beats(self);
+            live.move_bell();
+        }
         if live.listen(&mut inner.last_words) {
             self.death.store(1, Release);
         }
         if live.violated.is_some_and(|when| when.elapsed() < PENALTY) {
             return false;
         }
-        live.move_bell();
         let mut served = live.exchange.serve(&mut inner.gates, then);
         if let Some(request) = live.exchange.request() {
             self.obey(live, request);

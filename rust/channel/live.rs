@@ -54,6 +54,8 @@ pub(super) struct Live {
     pub(super) status: Status,
     pub(super) heart: Heart,
     pub(super) looked: Instant<Monotonic>,
+    /// The last one of [`Channel::tick`] that was seen.
+    pub(super) tick: u32,
     /// Sessions that were counted.
     pub(super) sessions: u64,
     /// Violations that were logged, and when the last one was.

@@ -221,6 +221,32 @@ fn a_client_without_socat() {
 }
 
 #[test]
+fn a_client_holds_nothing_back() {
+    let (spawn, mut host) = Spawn::meet(PORTS);
+    until("a socket", || spawn.path("port2").exists().then_some(()));
+    let mut client = spawn
+        .command(&["--connect", "2"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut input, mut output) = (client.stdin.take().unwrap(), client.stdout.take().unwrap());
+    host.until("an open port", |host| host.port(2).opened);
+    host.open(2);
+    for turn in 1..=3 {
+        host.send(2, b"no line");
+        let mut bytes = [0; 7];
+        output.read_exact(&mut bytes).unwrap();
+        assert_eq!(&bytes, b"no line");
+        input.write_all(b"nor this").unwrap();
+        host.until("an answer", |host| host.port(2).bytes.len() == 8 * turn);
+    }
+    drop(input);
+    host.ports.close(&mut host.link, 2, 0).unwrap();
+    host.until("the client's end", |_| client.try_wait().unwrap().is_some());
+}
+
+#[test]
 fn a_session_that_ends_ends_the_clients() {
     let (spawn, mut host) = Spawn::meet(PORTS);
     let mut client = until("a socket", || UnixStream::connect(spawn.path("port4")).ok());
