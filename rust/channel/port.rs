@@ -51,11 +51,18 @@ impl Drop for Handle {
         if self.watched.load(Relaxed) {
             inner.watched = inner.watched.saturating_sub(1);
         }
-        self.channel.turn(&mut inner);
+        self.turn(&mut inner);
     }
 }
 
 impl Handle {
+    /// As [`Channel::turn`]; what is left over, the queue does.
+    fn turn(&self, inner: &mut Inner) {
+        if self.channel.turn(inner) {
+            self.channel.poke();
+        }
+    }
+
     /// Takes what there is, or says that nothing will come.
     fn take(&self, inner: &mut Inner, to: &mut [u8]) -> Option<usize> {
         let over = inner.live.is_none();
@@ -114,7 +121,7 @@ impl Stream for Handle {
         if let Some(live) = &mut inner.live {
             live.exchange.used(&mut inner.gates, number);
         }
-        handle.channel.turn(inner);
+        handle.turn(inner);
         Ok(handle.clone())
     }
 
@@ -126,14 +133,14 @@ impl Stream for Handle {
             let taken = match self.take(&mut inner, to) {
                 Some(taken) if taken > 0 => Some(taken),
                 _ => {
-                    self.channel.turn(&mut inner);
+                    self.turn(&mut inner);
                     self.take(&mut inner, to)
                 }
             };
             if let Some(taken) = taken {
                 if inner.gates.must_tell(self.number) {
                     // There is room now, which the peer may wait for.
-                    self.channel.turn(&mut inner);
+                    self.turn(&mut inner);
                 }
                 return Ok(taken);
             }
@@ -155,7 +162,7 @@ impl Stream for Handle {
         let result = loop {
             match self.send(&mut inner, from) {
                 Ok(sent) => {
-                    self.channel.turn(&mut inner);
+                    self.turn(&mut inner);
                     break Ok(sent);
                 }
                 // What we know of the peer may be old.
@@ -170,7 +177,7 @@ impl Stream for Handle {
                 }
                 Err(refusal) => break Err(errno(refusal)),
             }
-            self.channel.turn(&mut inner);
+            self.turn(&mut inner);
             looked = true;
         };
         if waiting {
@@ -185,7 +192,7 @@ impl Stream for Handle {
         if !self.watched.xchg(true, Relaxed) {
             inner.watched = inner.watched.saturating_add(1);
         }
-        self.channel.turn(&mut inner);
+        self.turn(&mut inner);
         let inner = &mut *inner;
         let mut mask = 0;
         if self.is_readable(inner) {
@@ -211,7 +218,7 @@ impl Stream for Handle {
         let size = u32::from(rows) << 16 | u32::from(columns);
         let told = live.exchange.tell(Control::Resize(self.number, size));
         told.map_err(errno)?;
-        self.channel.turn(&mut inner);
+        self.turn(&mut inner);
         Ok(())
     }
 }
