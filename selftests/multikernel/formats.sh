@@ -123,7 +123,7 @@ test_overview() {
 	put 2 "$CONFIGFS/c/cpus"
 	equal 'columns' "$(awk '{ print NF }' /proc/multikernel | sort -u)" 10
 	equal line "$(sed -n '/ c /s/ [0-9]*\.[0-9]\{3\} / SECONDS /p' /proc/multikernel)" \
-		"$(column c ID) c empty 2 8M - SECONDS 0 -"
+		"$(column c ID) c empty 2 8M - SECONDS 0 - -"
 	# No address of the ranges that root sees in /proc/iomem is in it.
 	while read -r address; do
 		! grep -qi "$address" /proc/multikernel || fail "it shows the address $address"
