@@ -9,7 +9,7 @@
 #include "kselftest_harness.h"
 #include "image.h"
 
-#define HEADER	"ID NAME STATE CPUS MEMORY KERNEL SECONDS STARTS REASON"
+#define HEADER	"ID NAME STATE CPUS MEMORY KERNEL SECONDS STARTS REASON SILENCE"
 #define READERS	50
 #define SECONDS	10
 
@@ -27,14 +27,14 @@ static const char *const reasons[] = { "-", "killed", "stopped", NULL };
 /* What is wrong with a line of the overview, or NULL. */
 static const char *flaw_in(const char *line, long *last_id)
 {
-	char name[64], state[32], cpus[64], memory[32], release[64], reason[32], more;
+	char name[64], state[32], cpus[64], memory[32], release[64], reason[32], silence[32], more;
 	double seconds;
 	long id, starts;
 	int has_image, fields;
 
-	fields = sscanf(line, "%ld %63s %31s %63s %31s %63s %lf %ld %31s %c", &id, name, state,
-			cpus, memory, release, &seconds, &starts, reason, &more);
-	if (fields != 9)
+	fields = sscanf(line, "%ld %63s %31s %63s %31s %63s %lf %ld %31s %31s %c", &id, name, state,
+			cpus, memory, release, &seconds, &starts, reason, silence, &more);
+	if (fields != 10 || strcmp(silence, "-"))
 		return "columns";
 	if (id <= *last_id)
 		return "order of the ids";
