@@ -5,6 +5,7 @@
  * There is no device behind it: a vector of the local APICs, as each MSI has
  * one, that x86_vector_domain gives and moves when its CPU goes.
  */
+#include <linux/cpumask.h>
 #include <linux/interrupt.h>
 #include <linux/irq.h>
 #include <linux/irqdomain.h>
@@ -12,6 +13,7 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 
+#include <asm/apic.h>
 #include <asm/hw_irq.h>
 #include <asm/irqdomain.h>
 
@@ -68,14 +70,19 @@ void mk_doorbell_free(struct mk_doorbell *bell)
 }
 
 /*
- * Where to send it: bits 31..0 APIC id, from bit 32 on the vector. It may move
- * at this very moment: who tells it to others looks again later.
+ * Where to send it: bits 31..0 APIC id, from bit 32 on the vector; 0 when it
+ * is nowhere. It may move at this very moment: who tells it to others looks
+ * again later. The id is the CPU's own, which cfg->dest_apicid is not in
+ * x2APIC cluster mode.
  */
 u64 mk_doorbell_address(const struct mk_doorbell *bell)
 {
-	struct irq_cfg *cfg = irqd_cfg(irq_get_irq_data(bell->virq));
+	struct irq_data *data = irq_get_irq_data(bell->virq);
+	unsigned int cpu = cpumask_first(irq_data_get_effective_affinity_mask(data));
 
-	return READ_ONCE(cfg->dest_apicid) | (u64)READ_ONCE(cfg->vector) << 32;
+	if (cpu >= nr_cpu_ids)
+		return 0;
+	return per_cpu(x86_cpu_to_apicid, cpu) | (u64)READ_ONCE(irqd_cfg(data)->vector) << 32;
 }
 
 /* Between memory that a peer kernel may write and ours; at most a message's length. */
