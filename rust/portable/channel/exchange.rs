@@ -414,7 +414,7 @@ impl<M: Shared, B: AsRef<[u8]> + AsMut<[u8]>> Exchange<M, B> {
             Event::Closed(port, errno) => {
                 if let Some(gate) = gates.find(port) {
                     gate.ended = true;
-                    gate.broken = errno != 0;
+                    gate.broken |= errno != 0;
                     gate.close |= gate.users == 0 || port == CONSOLE || errno != 0;
                 }
             }

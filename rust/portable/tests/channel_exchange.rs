@@ -144,6 +144,31 @@ fn who_comes_after_an_end_waits_for_the_next_stream() {
     }
 }
 
+/// Whichever side has closed first.
+#[test]
+fn who_opens_next_waits_for_the_next_stream() {
+    for host_first in [true, false] {
+        let (_, mut host, mut spawn) = meet();
+        host.attach(2);
+        spawn.attach(2);
+        settle(&mut host, &mut spawn);
+        host.send(2, b"first").unwrap();
+        settle(&mut host, &mut spawn);
+        assert_eq!(spawn.take(2).unwrap(), b"first");
+        for host_now in [host_first, !host_first] {
+            let side = if host_now { &mut host } else { &mut spawn };
+            side.gates.detach(2);
+            settle(&mut host, &mut spawn);
+        }
+        host.attach(2);
+        assert_eq!(host.take(2), None, "host first: {host_first}");
+        assert_eq!(host.send(2, b"early"), Err(Refusal::NotConnected));
+        spawn.attach(2);
+        settle(&mut host, &mut spawn);
+        assert_eq!(host.send(2, b"second"), Ok(6));
+    }
+}
+
 #[test]
 fn a_slow_reader_holds_up_the_writer_of_its_port_only() {
     let (_, mut host, mut spawn) = meet();
