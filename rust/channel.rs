@@ -63,9 +63,9 @@ use signs::Signs;
 const QUEUE: usize = 64 << 10;
 /// How long a peer is not heard that broke a rule.
 const PENALTY: Delta = Delta::from_millis(1000);
-/// Beats are looked at in one of so many calls of [`Channel::tick`]: each 100 ms, if all come.
+/// A host looks at beats in one of so many calls of [`Channel::tick`]: each 100 ms, if all come.
 const BEAT_TICKS: u32 = 40;
-/// No CPU of the peer's has beats.
+/// The peer has promised no beats.
 const NO_BEATS: u32 = u32::MAX;
 
 /// How often our own beats change.
@@ -266,8 +266,8 @@ impl Channel {
         let _ = self.queue.queue().enqueue(self.clone());
     }
 
-    /// Called at least every 5 ms while there is a peer, in hard interrupt context: looks for what
-    /// no doorbell was rung for.
+    /// Called by a host every 5 ms or more often, in hard interrupt context, by a spawn with its own
+    /// beats: looks for what no doorbell was rung for.
     pub(crate) fn tick(self: &Arc<Self>, memory: &SharedMemory) {
         let beats = self.silence.load(Relaxed) != NO_BEATS;
         let tick = self.ticks.fetch_add(1, Relaxed);
@@ -326,7 +326,10 @@ impl Channel {
         }
         let sessions = live.exchange.sessions();
         let new = sessions.saturating_sub(core::mem::replace(&mut live.sessions, sessions));
-        self.sessions.fetch_add(new, Relaxed);
+        if new > 0 {
+            self.sessions.fetch_add(new, Relaxed);
+            live.expect_beats(self);
+        }
         let link = live.exchange.link();
         let (violations, last) = link.violations();
         if violations != live.violations {

@@ -96,8 +96,8 @@ struct Life {
     started: Instant<Monotonic>,
     /// Automatic starts since somebody started it, or since a life that was long enough.
     row: u32,
-    /// Somebody waits for its end: it stays dead then.
-    stopping: bool,
+    /// How many wait for its end: it stays dead then.
+    stopping: u32,
 }
 
 struct View {
@@ -126,7 +126,7 @@ impl Instance {
                     phase: Phase::Empty(None),
                     started: Instant::now(),
                     row: 0,
-                    stopping: false,
+                    stopping: 0,
                 }),
                 view <- new_spinlock!(View {
                     state: State::Empty,

@@ -102,6 +102,19 @@ impl Live {
         }
     }
 
+    /// A session has begun, perhaps with another peer: what was seen of beats is void, and who has
+    /// promised some is looked at from now on, whether it has anything else to say or not.
+    pub(super) fn expect_beats(&mut self, channel: &Channel) {
+        self.heart = Heart::default();
+        let terms = self.exchange.link().terms();
+        let silence = match terms {
+            Some(terms) if terms.peer_beat_ms > 0 => 0,
+            _ => NO_BEATS,
+        };
+        channel.silence.store(silence, Relaxed);
+    }
+
+    /// Takes note of CPUs that give no beats, now and then.
     pub(super) fn look_at_beats(&mut self, channel: &Channel) {
         let passed = self.looked.elapsed();
         if passed < BEAT_LOOK {
@@ -120,7 +133,7 @@ impl Live {
         let worst = self.heart.look(link.memory(), &self.status, passed);
         channel
             .silence
-            .store(worst.map_or(NO_BEATS, |(_, ms)| ms), Relaxed);
+            .store(worst.map_or(0, |(_, ms)| ms), Relaxed);
         let limit = match channel.patience() {
             0 => return,
             ms => ms.max(period.saturating_mul(BEATS_MISSED)),

@@ -41,6 +41,9 @@ pub(crate) enum Death {
     Silence(u32),
 }
 
+/// The peer that was asked for something, by its number.
+pub(crate) struct Asked(u64);
+
 impl Channel {
     /// What the peer seems to have died of.
     pub(crate) fn death(&self) -> Option<Death> {
@@ -86,8 +89,8 @@ impl Channel {
         self.stop_timeout.store(ms, Relaxed);
     }
 
-    /// Asks the peer for a poweroff within `ms` milliseconds. Whether there is somebody to ask.
-    pub(crate) fn ask_shutdown(&self, ms: u32) -> bool {
+    /// Asks the peer for a poweroff within `ms` milliseconds. Which one was asked, if there is one.
+    pub(crate) fn ask_shutdown(&self, ms: u32) -> Option<Asked> {
         let mut inner = self.inner.lock();
         self.turn(&mut inner);
         let asked = match &mut inner.live {
@@ -95,19 +98,18 @@ impl Channel {
             _ => false,
         };
         self.turn(&mut inner);
-        asked
+        asked.then_some(Asked(inner.lives))
     }
 
-    /// Waits until the peer has ended.
+    /// Waits until the peer that was asked has ended.
     ///
     /// # Errors
     ///
     /// EINTR on a signal; none when it has not ended within `ms` milliseconds.
-    pub(crate) fn wait_for_end(&self, ms: u32) -> Result {
+    pub(crate) fn wait_for_end(&self, asked: Asked, ms: u32) -> Result {
         let mut inner = self.inner.lock();
-        let life = inner.lives;
         let mut left = time::msecs_to_jiffies(ms);
-        while inner.live.is_some() && inner.lives == life {
+        while inner.live.is_some() && inner.lives == asked.0 {
             match self.changed.wait_interruptible_timeout(&mut inner, left) {
                 CondVarTimeoutResult::Woken { jiffies } => left = jiffies,
                 CondVarTimeoutResult::Timeout => break,

@@ -91,7 +91,7 @@ static int mk_beat_offline(unsigned int cpu)
 
 static int mk_beat_state;
 
-/* First of all who want to know: what others print is then in the log, which the host reads. */
+/* Last of all who want to know: what others print is then in the log, which the host reads. */
 static int mk_panic(struct notifier_block *nb, unsigned long action, void *text)
 {
 	mk_ops->panic(mk_data, text, strnlen(text, 1024));

@@ -58,15 +58,19 @@ impl Instance {
     /// Asks an agent for a poweroff, if there is one, and ends what runs then.
     fn stop(self: &Arc<Self>, mut life: MutexGuard<'_, Life>) -> Result {
         let timeout = self.channel.stop_timeout();
-        if !matches!(life.phase, Phase::Running(_)) || !self.channel.ask_shutdown(timeout) {
+        let asked = match life.phase {
+            Phase::Running(_) => self.channel.ask_shutdown(timeout),
+            _ => None,
+        };
+        let Some(asked) = asked else {
             return self.end(&mut life, Reason::Stopped);
-        }
+        };
         let starts = self.view.lock().stats.starts.0;
-        life.stopping = true;
+        life.stopping = life.stopping.saturating_add(1);
         drop(life);
-        let over = self.channel.wait_for_end(timeout);
+        let over = self.channel.wait_for_end(asked, timeout);
         let mut life = self.life.lock();
-        life.stopping = false;
+        life.stopping = life.stopping.saturating_sub(1);
         // It went by itself, or somebody else was faster.
         if !matches!(life.phase, Phase::Running(_)) || self.view.lock().stats.starts.0 != starts {
             return Ok(());
@@ -106,22 +110,22 @@ impl Instance {
         };
         self.enter(State::Starting, Reason::None);
         let watch = |ready: &Ready, layout: &Layout| {
-            let mut cpus = KVec::with_capacity(ready.lease.claims().len(), GFP_KERNEL)?;
-            for claim in ready.lease.claims() {
-                cpus.push(claim.apic(), GFP_KERNEL)?;
-            }
+            let apic_ids = || {
+                let mut ids = KVec::with_capacity(ready.lease.claims().len(), GFP_KERNEL)?;
+                for claim in ready.lease.claims() {
+                    ids.push(claim.apic(), GFP_KERNEL)?;
+                }
+                Ok::<_, Error>(ids)
+            };
             let registers = Registers {
                 mailbox: ready.memory.register(layout.mailbox)?,
                 reset: ready.memory.register(layout.reset_reg)?,
                 sleep: ready.memory.register(layout.sleep_reg)?,
             };
             let shared = ready.memory.shared(layout.shared)?;
-            let watch = Watch::new(registers, cpus, self.clone(), shared)?;
-            let mut cpus = KVec::new();
-            for claim in ready.lease.claims() {
-                cpus.push(claim.apic(), GFP_KERNEL)?;
-            }
-            let open = self.channel.begin(shared, Neighbours::Lent(cpus))?;
+            let watch = Watch::new(registers, apic_ids()?, self.clone(), shared)?;
+            let neighbours = Neighbours::Lent(apic_ids()?);
+            let open = self.channel.begin(shared, neighbours)?;
             Ok((watch, open))
         };
         match ready.start(&self.name, &self.host.trampoline, self.id, watch) {
@@ -257,7 +261,7 @@ impl Instance {
 
     /// Lets it start again by itself, if that is how it is restarted.
     fn start_again(self: &Arc<Self>, life: &mut Life, reason: Reason) {
-        if life.stopping {
+        if life.stopping > 0 {
             return;
         }
         let Phase::Ready(ready) = &mut life.phase else {

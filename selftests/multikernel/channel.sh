@@ -92,6 +92,32 @@ test_hang_is_seen() {
 	[[ $(reason it) == 'lockup no beat of its CPU '* ]] || fail "the reason is '$(reason it)'"
 }
 
+# Nor does it take anybody who speaks.
+test_hang_of_a_silent_spawn_is_seen() {
+	need_faults
+	need_image 7.3
+	spawn it 2-3 512M 7.3 'mk.module mk.do=lkdtm:HARDLOCKUP mk.after=10 nowatchdog'
+	within 60 beats || fail 'it has no beats'
+	hears 90 '^it: action lkdtm'
+	reaches it hung 30
+	[[ $(reason it) == 'lockup no beat of its CPU '* ]] || fail "the reason is '$(reason it)'"
+}
+
+test_timeouts_are_checked() {
+	local name bad
+	mkdir "$CONFIGFS/it"
+	equal heartbeat_timeout_ms "$(cat "$CONFIGFS/it/heartbeat_timeout_ms")" 750
+	equal stop_timeout_ms "$(cat "$CONFIGFS/it/stop_timeout_ms")" 10000
+	for name in heartbeat_timeout_ms stop_timeout_ms; do
+		put 0 "$CONFIGFS/it/$name"
+		put 60000 "$CONFIGFS/it/$name"
+		for bad in -1 60001 4294967296 soon; do
+			fails 'Invalid argument' put "$bad" "$CONFIGFS/it/$name"
+		done
+		equal "$name" "$(cat "$CONFIGFS/it/$name")" 60000
+	done
+}
+
 # The vector moves when its CPU goes.
 test_doorbell_moves() {
 	local cpu

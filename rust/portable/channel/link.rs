@@ -339,13 +339,10 @@ impl<M: Shared> Link<M> {
     /// Tells the peer what was received. Whether it is to be rung, for that or for what was sent.
     #[must_use]
     pub fn tell(&mut self) -> bool {
-        match self.handshake.duplex() {
-            Some(duplex) => {
-                duplex.consumer.tell(&self.memory);
-                duplex.must_ring(&self.memory)
-            }
-            None => false,
+        if let Some(duplex) = self.handshake.duplex() {
+            duplex.consumer.tell(&self.memory);
         }
+        self.must_ring()
     }
 
     /// Prepares to sleep until the doorbell rings for a frame, for more room if that is wanted, or
