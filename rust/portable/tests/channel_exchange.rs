@@ -10,7 +10,7 @@ use multikernel_portable::channel::{
     control::Control,
     exchange::{Exchange, Gates, Refusal, Then, CONSOLE},
     heart::Heart,
-    hello::{Offer, Verdict},
+    hello::{Doorbell, Offer, Verdict},
     layout::{Region, Role, SIZE_MIN},
     link::Link,
     message::MESSAGE_MAX,
@@ -61,8 +61,16 @@ impl Side {
 /// A host and a spawn that have met.
 fn meet() -> (Plain, Side, Side) {
     let memory = Plain::new(SIZE_MIN);
-    let host = Link::host(memory.clone(), Offer::default(), 0).unwrap();
-    let spawn = Link::spawn(memory.clone(), Offer::default()).unwrap();
+    let doorbell = Some(Doorbell {
+        apic_id: 0,
+        vector: 32,
+    });
+    let offer = Offer {
+        doorbell,
+        ..Offer::default()
+    };
+    let host = Link::host(memory.clone(), offer, 0).unwrap();
+    let spawn = Link::spawn(memory.clone(), offer).unwrap();
     let (mut host, mut spawn) = (Side::new(host, false), Side::new(spawn, true));
     settle(&mut host, &mut spawn);
     (memory, host, spawn)
