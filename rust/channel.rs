@@ -105,6 +105,8 @@ struct Inner {
     polling: bool,
     /// It has, since [`Channel::serve`] looked.
     polled: bool,
+    /// Threads that look again and again before they wait.
+    eager: u32,
     /// The last generation given.
     generation: u32,
     /// Peers that there were.
@@ -165,7 +167,7 @@ impl Channel {
                 name,
                 role,
                 queue,
-                inner <- new_mutex!(Inner { live: None, gates, buffer: None, writers: 0, watched: 0, polling: false, polled: false, generation: 0, lives: 0, last_words: Line::default() }),
+                inner <- new_mutex!(Inner { live: None, gates, buffer: None, writers: 0, watched: 0, polling: false, polled: false, eager: 0, generation: 0, lives: 0, last_words: Line::default() }),
                 changed <- new_poll_condvar!("Channel::changed"),
                 work <- new_work!("Channel::work"),
                 signs: Signs::new(),
@@ -299,7 +301,7 @@ impl Channel {
     fn turn(&self, inner: &mut Inner) -> bool {
         let then = if inner.writers > 0 {
             Then::SleepForRoom
-        } else if inner.polling && inner.watched == 0 && self.waiters.load(Relaxed) == 0 {
+        } else if (inner.polling || inner.eager > 0) && inner.watched == 0 && self.waiters.load(Relaxed) == 0 {
             Then::Poll
         } else {
             Then::Sleep

@@ -79,6 +79,13 @@ impl Live {
         }
     }
 
+    /// Rings the peer if it sleeps for what was sent.
+    pub(super) fn ring_if_asleep(&mut self) {
+        if self.exchange.link().must_ring() {
+            self.ring();
+        }
+    }
+
     /// Whether the peer has panicked, and what it said.
     pub(super) fn listen(&mut self, words: &mut Line) -> bool {
         let link = self.exchange.link();

@@ -7,7 +7,10 @@ use super::{
     Inner, //
 };
 use crate::{
-    ffi::stream::Stream,
+    ffi::stream::{
+        relax,
+        Stream, //
+    },
     portable::channel::{
         control::Control,
         exchange::{Refusal, CONSOLE}, //
@@ -23,6 +26,7 @@ use kernel::{
         Arc,
         ArcBorrow, //
     },
+    time::{Delta, Instant, Monotonic}, //
 };
 
 /// A port, to be opened.
@@ -41,7 +45,12 @@ pub(crate) struct Handle {
     at: Atomic<u64>,
     /// poll(2) or the like has waited for it, and may do so at any time.
     watched: Atomic<bool>,
+    /// The last wait was so short that it is worth looking again and again before the next one.
+    eager: Atomic<bool>,
 }
+
+/// How long that is: two interrupts and the switches that they spare take about as long.
+const EAGER: Delta = Delta::from_micros(50);
 
 impl Drop for Handle {
     fn drop(&mut self) {
@@ -63,26 +72,55 @@ impl Handle {
         }
     }
 
-    /// Takes what there is, or says that nothing will come.
-    fn take(&self, inner: &mut Inner, to: &mut [u8]) -> Option<usize> {
-        let over = inner.live.is_none();
-        let taken = if self.number == CONSOLE {
-            let (next, copied) = inner.gates.look(self.at.load(Relaxed), to);
-            self.at.store(next, Relaxed);
-            (copied > 0).then_some(copied)
+    /// How many bytes there are; 0 when nothing will come.
+    fn waiting(&self, inner: &mut Inner) -> Option<usize> {
+        let waiting = if self.number == CONSOLE {
+            let end = inner.gates.end_of(CONSOLE);
+            let more = end.saturating_sub(self.at.load(Relaxed));
+            Some(usize::try_from(more).unwrap_or(usize::MAX)).filter(|&more| more > 0)
         } else {
-            inner.gates.take(self.number, to)
+            inner.gates.waiting(self.number)
         };
-        taken.or(over.then_some(0))
+        waiting.or(inner.live.is_none().then_some(0))
     }
 
-    fn is_readable(&self, inner: &mut Inner) -> bool {
-        inner.live.is_none()
-            || if self.number == CONSOLE {
-                inner.gates.end_of(CONSOLE) > self.at.load(Relaxed)
-            } else {
-                inner.gates.is_readable(self.number)
+    /// As [`Handle::waiting`], after a look at the peer if need be: an end may be over.
+    fn look(&self, inner: &mut Inner) -> Option<usize> {
+        match self.waiting(inner) {
+            Some(waiting) if waiting > 0 => Some(waiting),
+            _ => {
+                self.turn(inner);
+                self.waiting(inner)
             }
+        }
+    }
+
+    /// Looks again and again, as long as a peer takes that answers at once: then neither side rings.
+    fn look_eagerly(&self) -> Option<usize> {
+        let mut inner = self.channel.inner.lock();
+        inner.eager = inner.eager.saturating_add(1);
+        let mut waiting = self.waiting(&mut inner).filter(|&waiting| waiting > 0);
+        let began = Instant::<Monotonic>::now();
+        while waiting.is_none() && inner.watched == 0 {
+            let news = match &mut inner.live {
+                Some(live) => live.exchange.link().is_news(),
+                None => true,
+            };
+            if news {
+                self.turn(&mut inner);
+                waiting = self.waiting(&mut inner);
+                continue;
+            }
+            // Others have their turn.
+            drop(inner);
+            let go_on = relax() && began.elapsed() < EAGER;
+            inner = self.channel.inner.lock();
+            if !go_on {
+                break;
+            }
+        }
+        inner.eager = inner.eager.saturating_sub(1);
+        waiting
     }
 
     fn send(&self, inner: &mut Inner, from: &[u8]) -> Result<usize, Refusal> {
@@ -114,6 +152,7 @@ impl Stream for Handle {
             number,
             at: Atomic::new(0),
             watched: Atomic::new(false),
+            eager: Atomic::new(false),
         };
         let handle = Arc::new(handle, GFP_KERNEL)?;
         let mut inner = handle.channel.inner.lock();
@@ -125,34 +164,44 @@ impl Stream for Handle {
         Ok(handle.clone())
     }
 
-    fn read(&self, to: &mut [u8], nonblock: bool) -> Result<usize> {
+    fn wait(&self, nonblock: bool) -> Result<usize> {
+        if !nonblock && self.eager.load(Relaxed) {
+            if let Some(waiting) = self.look_eagerly() {
+                return Ok(waiting);
+            }
+        }
         let mut inner = self.channel.inner.lock();
         inner.polling &= nonblock;
         loop {
-            // What is there already needs no look at the peer; an end does: it may be over.
-            let taken = match self.take(&mut inner, to) {
-                Some(taken) if taken > 0 => Some(taken),
-                _ => {
-                    self.turn(&mut inner);
-                    self.take(&mut inner, to)
-                }
-            };
-            if let Some(taken) = taken {
-                if inner.gates.must_tell(self.number) {
-                    // There is room now, which the peer may wait for.
-                    self.turn(&mut inner);
-                }
-                return Ok(taken);
+            if let Some(waiting) = self.look(&mut inner) {
+                return Ok(waiting);
             }
             if nonblock {
                 inner.polling = true;
                 inner.polled = true;
                 return Err(EAGAIN);
             }
+            let began = Instant::<Monotonic>::now();
             if self.channel.wait(&mut inner) {
                 return Err(ERESTARTSYS);
             }
+            self.eager.store(began.elapsed() < EAGER, Relaxed);
         }
+    }
+
+    fn take(&self, to: &mut [u8]) -> usize {
+        let mut inner = self.channel.inner.lock();
+        if self.number == CONSOLE {
+            let (next, copied) = inner.gates.look(self.at.load(Relaxed), to);
+            self.at.store(next, Relaxed);
+            return copied;
+        }
+        let taken = inner.gates.take(self.number, to).unwrap_or(0);
+        if inner.gates.must_tell(self.number) {
+            // There is room now, which the peer may wait for.
+            self.turn(&mut inner);
+        }
+        taken
     }
 
     fn write(&self, from: &[u8], nonblock: bool) -> Result<usize> {
@@ -162,7 +211,9 @@ impl Stream for Handle {
         let result = loop {
             match self.send(&mut inner, from) {
                 Ok(sent) => {
-                    self.turn(&mut inner);
+                    if let Some(live) = &mut inner.live {
+                        live.ring_if_asleep();
+                    }
                     break Ok(sent);
                 }
                 // What we know of the peer may be old.
@@ -195,7 +246,7 @@ impl Stream for Handle {
         self.turn(&mut inner);
         let inner = &mut *inner;
         let mut mask = 0;
-        if self.is_readable(inner) {
+        if self.waiting(inner).is_some() {
             mask |= bindings::POLLIN | bindings::POLLRDNORM;
         }
         let room = match &mut inner.live {

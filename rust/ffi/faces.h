@@ -71,7 +71,10 @@ struct mk_stream_ops {
 	int (*open)(const void *data, const void **file);
 	/* The file is closed: gives its Arc back. */
 	void (*release)(const void *file);
-	ssize_t (*read)(const void *file, u8 *to, size_t len, bool nonblock);
+	/* How many bytes there are, once there are some; 0 at the end. */
+	ssize_t (*wait)(const void *file, bool nonblock);
+	/* Takes what there is, without waiting. */
+	ssize_t (*take)(const void *file, u8 *to, size_t len);
 	ssize_t (*write)(const void *file, const u8 *from, size_t len, bool nonblock);
 	u32 (*poll)(const void *stream, struct file *file, struct poll_table_struct *wait);
 	int (*resize)(const void *file, u16 rows, u16 columns);
@@ -101,6 +104,7 @@ void mk_file_unregister(struct mk_file *mfile);
 struct mk_stream *mk_stream_register(struct device *parent, const char *folder, const char *name,
 				     const struct mk_stream_ops *ops, const void *data);
 void mk_stream_unregister(struct mk_stream *stream);
+bool mk_relax(void);
 
 /* proc.c */
 struct proc_dir_entry *mk_proc_create(const char *name,

@@ -54,25 +54,29 @@ static int mk_stream_release(struct inode *inode, struct file *file)
 }
 
 /*
- * By way of a buffer of ours: user memory may stall for as long as its owner
- * likes, and nothing may be locked then.
+ * By way of a buffer of ours, as long as what there is: user memory may stall
+ * for as long as its owner likes, and nothing may be locked then.
  */
 static ssize_t mk_stream_read(struct file *file, char __user *to, size_t len, loff_t *pos)
 {
 	struct mk_open_stream *open = file->private_data;
-	size_t size = min_t(size_t, len, SZ_8K);
-	ssize_t got;
+	ssize_t got = 0;
 	u8 *buffer;
 
-	if (!len)
-		return 0;
-	buffer = kzalloc(size, GFP_KERNEL);
-	if (!buffer)
-		return -ENOMEM;
-	got = open->ops->read(open->data, buffer, size, file->f_flags & O_NONBLOCK);
-	if (got > 0 && copy_to_user(to, buffer, got))
-		got = -EFAULT;
-	kfree(buffer);
+	/* 0 bytes are taken when another reader was there first. */
+	while (len && !got) {
+		got = open->ops->wait(open->data, file->f_flags & O_NONBLOCK);
+		if (got <= 0)
+			break;
+		got = min3((size_t)got, len, (size_t)SZ_8K);
+		buffer = kzalloc(got, GFP_KERNEL);
+		if (!buffer)
+			return -ENOMEM;
+		got = open->ops->take(open->data, buffer, got);
+		if (got > 0 && copy_to_user(to, buffer, got))
+			got = -EFAULT;
+		kfree(buffer);
+	}
 	return got;
 }
 
@@ -132,6 +136,13 @@ static const struct file_operations mk_stream_fops = {
 	.unlocked_ioctl = mk_stream_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
 };
+
+/* Whether a thread that looks at memory again and again may go on. */
+bool mk_relax(void)
+{
+	cpu_relax();
+	return !need_resched() && !signal_pending(current);
+}
 
 struct mk_stream *mk_stream_register(struct device *parent, const char *folder, const char *name,
 				     const struct mk_stream_ops *ops, const void *data)

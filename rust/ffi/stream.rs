@@ -30,8 +30,12 @@ pub(crate) trait Stream: Send + Sync + Sized + 'static {
     /// Opens it. Must be quick: no other misc device can be opened meanwhile.
     fn open(owner: ArcBorrow<'_, Self::Owner>) -> Result<Arc<Self>>;
 
-    /// Takes bytes that have come; 0 at the end. Sleeps until there are some, unless `nonblock`.
-    fn read(&self, to: &mut [u8], nonblock: bool) -> Result<usize>;
+    /// How many bytes have come, at least one, or 0 at the end. Sleeps until then, unless
+    /// `nonblock`.
+    fn wait(&self, nonblock: bool) -> Result<usize>;
+
+    /// Takes bytes that have come: none when others have taken them.
+    fn take(&self, to: &mut [u8]) -> usize;
 
     /// Sends bytes, at least one. Sleeps until there is room, unless `nonblock`.
     fn write(&self, from: &[u8], nonblock: bool) -> Result<usize>;
@@ -48,7 +52,8 @@ pub(crate) trait Stream: Send + Sync + Sized + 'static {
 struct Ops {
     open: unsafe extern "C" fn(*const c_void, *mut *const c_void) -> c_int,
     release: unsafe extern "C" fn(*const c_void),
-    read: unsafe extern "C" fn(*const c_void, *mut u8, usize, bool) -> isize,
+    wait: unsafe extern "C" fn(*const c_void, bool) -> isize,
+    take: unsafe extern "C" fn(*const c_void, *mut u8, usize) -> isize,
     write: unsafe extern "C" fn(*const c_void, *const u8, usize, bool) -> isize,
     poll: unsafe extern "C" fn(*const c_void, *mut c_void, *mut c_void) -> u32,
     resize: unsafe extern "C" fn(*const c_void, u16, u16) -> c_int,
@@ -67,6 +72,11 @@ unsafe extern "C" {
         data: *const c_void,
     ) -> *mut RawStream;
     fn mk_stream_unregister(stream: *mut RawStream);
+
+    /// Waits for a moment, as one does who looks at memory again and again. Whether it is this
+    /// thread's to go on: nobody else wants the CPU, and no signal has come.
+    #[link_name = "mk_relax"]
+    pub(crate) safe fn relax() -> bool;
 }
 
 /// A registered character device.
@@ -163,7 +173,8 @@ impl<T: Stream> Callbacks<T> {
     const OPS: Ops = Ops {
         open: Self::open,
         release: Self::release,
-        read: Self::read,
+        wait: Self::wait,
+        take: Self::take,
         write: Self::write,
         poll: Self::poll,
         resize: Self::resize,
@@ -193,19 +204,25 @@ impl<T: Stream> Callbacks<T> {
 
     /// # Safety
     ///
+    /// See the impl block.
+    unsafe extern "C" fn wait(file: *const c_void, nonblock: bool) -> isize {
+        from_result(|| {
+            // SAFETY: See the impl block.
+            let file = unsafe { attribute::borrow::<T>(file) };
+            Ok(isize::try_from(file.wait(nonblock)?)?)
+        })
+    }
+
+    /// # Safety
+    ///
     /// See the impl block; `to` is `len` initialised bytes that nobody else uses.
-    unsafe extern "C" fn read(
-        file: *const c_void,
-        to: *mut u8,
-        len: usize,
-        nonblock: bool,
-    ) -> isize {
+    unsafe extern "C" fn take(file: *const c_void, to: *mut u8, len: usize) -> isize {
         from_result(|| {
             // SAFETY: See the impl block.
             let file = unsafe { attribute::borrow::<T>(file) };
             // SAFETY: By the function's contract.
             let to = unsafe { core::slice::from_raw_parts_mut(to, len) };
-            Ok(isize::try_from(file.read(to, nonblock)?)?)
+            Ok(isize::try_from(file.take(to))?)
         })
     }
 

@@ -198,10 +198,10 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Gates<B> {
         self.find(port).map_or(0, |gate| gate.queue.end())
     }
 
-    /// Whether bytes wait on a port, or its end does.
-    pub fn is_readable(&mut self, port: u16) -> bool {
-        self.find(port)
-            .is_some_and(|gate| !gate.queue.is_empty() || gate.ended)
+    /// How many bytes wait on a port; 0 when its end does.
+    pub fn waiting(&mut self, port: u16) -> Option<usize> {
+        let gate = self.find(port)?;
+        (gate.ended || !gate.queue.is_empty()).then(|| gate.queue.len())
     }
 
     /// Whether the peer was there, and is no more.

@@ -298,6 +298,16 @@ impl<M: Shared> Link<M> {
         }
     }
 
+    /// Whether there is a frame to receive, or the session is another one.
+    pub fn is_news(&mut self) -> bool {
+        let memory = &self.memory;
+        self.handshake.is_news(memory)
+            || self
+                .handshake
+                .duplex()
+                .is_some_and(|duplex| duplex.consumer.has_frame(memory))
+    }
+
     /// Bytes of the longest frame, which is sent whole or not at all; 0 without a session.
     pub fn frame_max(&self) -> u32 {
         match self.handshake.state() {

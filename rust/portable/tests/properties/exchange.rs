@@ -78,7 +78,7 @@ impl<M: Shared> Side<M> {
             _ => {
                 _ = exchange.link().signs();
                 _ = exchange.room(gates, port);
-                _ = (gates.is_readable(port), gates.is_broken(port));
+                _ = (gates.waiting(port), gates.is_broken(port));
             }
         }
     }
