@@ -7,6 +7,7 @@
 
 mod live;
 mod orders;
+mod ping;
 mod port;
 mod signs;
 
@@ -18,6 +19,7 @@ use crate::{
     ffi::{
         doorbell::{Doorbell, Rung},
         shared::SharedMemory,
+        stream::relax,
         work::OwnedQueue, //
     },
     portable::{
@@ -32,7 +34,8 @@ use crate::{
             status::Status, //
         },
         line::Line,
-        name::Name, //
+        name::Name,
+        ping::Times, //
     },
 };
 use kernel::{
@@ -111,6 +114,10 @@ struct Inner {
     generation: u32,
     /// Peers that there were.
     lives: u64,
+    /// [`Channel::ping`] is being done; what came of the last one; the number in its last message.
+    pings: bool,
+    pinged: Option<Times>,
+    asked: u64,
     /// What the last one said of its panic.
     last_words: Line,
 }
@@ -167,7 +174,7 @@ impl Channel {
                 name,
                 role,
                 queue,
-                inner <- new_mutex!(Inner { live: None, gates, buffer: None, writers: 0, watched: 0, polling: false, polled: false, eager: 0, generation: 0, lives: 0, last_words: Line::default() }),
+                inner <- new_mutex!(Inner { live: None, gates, buffer: None, writers: 0, watched: 0, polling: false, polled: false, eager: 0, pings: false, pinged: None, asked: 0, generation: 0, lives: 0, last_words: Line::default() }),
                 changed <- new_poll_condvar!("Channel::changed"),
                 work <- new_work!("Channel::work"),
                 signs: Signs::new(),
@@ -281,7 +288,14 @@ impl Channel {
     fn serve(self: &Arc<Self>) {
         let mut inner = self.inner.lock();
         inner.polling &= core::mem::take(&mut inner.polled);
-        let again = self.turn(&mut inner);
+        let mut again = self.turn(&mut inner);
+        let inner_now = &mut *inner;
+        if let Some(live) = &mut inner_now.live {
+            if live.exchange.lingers() {
+                live.exchange.linger(&mut inner_now.gates, || relax());
+                again = true;
+            }
+        }
         drop(inner);
         self.changed.notify_all();
         if again {
@@ -301,7 +315,10 @@ impl Channel {
     fn turn(&self, inner: &mut Inner) -> bool {
         let then = if inner.writers > 0 {
             Then::SleepForRoom
-        } else if (inner.polling || inner.eager > 0) && inner.watched == 0 && self.waiters.load(Relaxed) == 0 {
+        } else if (inner.polling || inner.eager > 0)
+            && inner.watched == 0
+            && self.waiters.load(Relaxed) == 0
+        {
             Then::Poll
         } else {
             Then::Sleep

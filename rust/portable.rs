@@ -19,6 +19,7 @@ pub(crate) mod line;
 pub(crate) mod name;
 pub(crate) mod page_table;
 pub(crate) mod pieces;
+pub(crate) mod ping;
 pub(crate) mod range;
 pub(crate) mod restart;
 pub(crate) mod segments;
@@ -43,6 +44,7 @@ kernel_display!(
     fault::Fault,
     line::Line,
     name::Name,
+    ping::Times,
     restart::Policy,
     size::Size,
     stats::Stats,

@@ -97,29 +97,37 @@ impl Handle {
 
     /// Looks again and again, as long as a peer takes that answers at once: then neither side rings.
     fn look_eagerly(&self) -> Option<usize> {
-        let mut inner = self.channel.inner.lock();
-        inner.eager = inner.eager.saturating_add(1);
-        let mut waiting = self.waiting(&mut inner).filter(|&waiting| waiting > 0);
         let began = Instant::<Monotonic>::now();
-        while waiting.is_none() && inner.watched == 0 {
-            let news = match &mut inner.live {
-                Some(live) => live.exchange.link().is_news(),
-                None => true,
+        let mut guard = self.channel.inner.lock();
+        guard.eager = guard.eager.saturating_add(1);
+        let waiting = loop {
+            let inner = &mut *guard;
+            if let Some(waiting) = self.waiting(inner).filter(|&waiting| waiting > 0) {
+                break Some(waiting);
+            }
+            let Some(live) = &mut inner.live else {
+                break None;
             };
-            if news {
-                self.turn(&mut inner);
-                waiting = self.waiting(&mut inner);
+            // Nothing but a message; what else is due is left to the queue.
+            if live.exchange.look(&mut inner.gates, 1, || false) {
+                if self.waiting(inner).is_none() {
+                    self.channel.changed.notify_all();
+                    self.channel.poke();
+                }
                 continue;
             }
-            // Others have their turn.
-            drop(inner);
-            let go_on = relax() && began.elapsed() < EAGER;
-            inner = self.channel.inner.lock();
-            if !go_on {
-                break;
+            if inner.watched > 0 {
+                break None;
             }
-        }
-        inner.eager = inner.eager.saturating_sub(1);
+            // Others have their turn.
+            drop(guard);
+            let go_on = relax() && began.elapsed() < EAGER;
+            guard = self.channel.inner.lock();
+            if !go_on {
+                break None;
+            }
+        };
+        guard.eager = guard.eager.saturating_sub(1);
         waiting
     }
 
@@ -133,7 +141,7 @@ impl Handle {
 }
 
 /// The errno of a refusal.
-fn errno(refusal: Refusal) -> Error {
+pub(super) fn errno(refusal: Refusal) -> Error {
     match refusal {
         Refusal::NotConnected => ENOTCONN,
         Refusal::Broken => EPIPE,

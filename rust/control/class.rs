@@ -52,4 +52,15 @@ impl Attributes for Instance {
     fn stats_show(this: ArcBorrow<'_, Self>, out: &mut Page<'_>) -> Result {
         Ok(write!(out, "{}", this.stats())?)
     }
+
+    fn ping_show(this: ArcBorrow<'_, Self>, out: &mut Page<'_>) -> Result {
+        match this.channel.pinged() {
+            Some(times) => Ok(writeln!(out, "{times}")?),
+            None => Ok(writeln!(out, "-")?),
+        }
+    }
+
+    fn ping_store(this: ArcBorrow<'_, Self>, text: &[u8]) -> Result {
+        this.channel.ping(text)
+    }
 }

@@ -59,10 +59,29 @@ static ssize_t stats_show(struct device *dev, struct device_attribute *attr, cha
 }
 static DEVICE_ATTR_RO(stats);
 
+static ssize_t ping_show(struct device *dev, struct device_attribute *attr, char *page)
+{
+	struct mk_device *mdev = dev_get_drvdata(dev);
+
+	return mdev->ops->ping_show(mdev->data, page);
+}
+
+static ssize_t ping_store(struct device *dev, struct device_attribute *attr,
+			  const char *text, size_t len)
+{
+	struct mk_device *mdev = dev_get_drvdata(dev);
+
+	if (!capable(CAP_SYS_BOOT))
+		return -EPERM;
+	return mdev->ops->ping_store(mdev->data, text, len);
+}
+static DEVICE_ATTR_ADMIN_RW(ping);
+
 static struct attribute *mk_device_attrs[] = {
 	&dev_attr_state.attr,
 	&dev_attr_reason.attr,
 	&dev_attr_stats.attr,
+	&dev_attr_ping.attr,
 	NULL,
 };
 ATTRIBUTE_GROUPS(mk_device);

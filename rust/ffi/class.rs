@@ -35,6 +35,8 @@ struct Ops {
     state_store: unsafe extern "C" fn(*const c_void, *const c_char, usize) -> isize,
     reason_show: unsafe extern "C" fn(*const c_void, *mut c_char) -> isize,
     stats_show: unsafe extern "C" fn(*const c_void, *mut c_char) -> isize,
+    ping_show: unsafe extern "C" fn(*const c_void, *mut c_char) -> isize,
+    ping_store: unsafe extern "C" fn(*const c_void, *const c_char, usize) -> isize,
 }
 
 /// `struct mk_device`, known to C only.
@@ -67,6 +69,12 @@ pub(crate) trait Attributes: Send + Sync + Sized + 'static {
 
     /// Reads `stats`.
     fn stats_show(this: ArcBorrow<'_, Self>, out: &mut Page<'_>) -> Result;
+
+    /// Reads `ping`.
+    fn ping_show(this: ArcBorrow<'_, Self>, out: &mut Page<'_>) -> Result;
+
+    /// Obeys a write to `ping` by somebody with CAP_SYS_BOOT.
+    fn ping_store(this: ArcBorrow<'_, Self>, text: &[u8]) -> Result;
 }
 
 /// The registered class; dropped when no device is left.
@@ -245,6 +253,8 @@ impl<T: Attributes> Callbacks<T> {
         state_store: Self::state_store,
         reason_show: Self::reason_show,
         stats_show: Self::stats_show,
+        ping_show: Self::ping_show,
+        ping_store: Self::ping_store,
     };
 
     /// # Safety
@@ -281,5 +291,21 @@ impl<T: Attributes> Callbacks<T> {
     unsafe extern "C" fn stats_show(data: *const c_void, page: *mut c_char) -> isize {
         // SAFETY: See the impl block.
         unsafe { attribute::show(data, page, T::stats_show) }
+    }
+
+    /// # Safety
+    ///
+    /// See the impl block.
+    unsafe extern "C" fn ping_show(data: *const c_void, page: *mut c_char) -> isize {
+        // SAFETY: See the impl block.
+        unsafe { attribute::show(data, page, T::ping_show) }
+    }
+
+    /// # Safety
+    ///
+    /// See the impl block.
+    unsafe extern "C" fn ping_store(data: *const c_void, text: *const c_char, len: usize) -> isize {
+        // SAFETY: See the impl block.
+        unsafe { attribute::store(data, text, len, T::ping_store) }
     }
 }

@@ -49,6 +49,8 @@ struct mk_device_ops {
 	ssize_t (*state_store)(const void *data, const char *text, size_t len);
 	ssize_t (*reason_show)(const void *data, char *page);
 	ssize_t (*stats_show)(const void *data, char *page);
+	ssize_t (*ping_show)(const void *data, char *page);
+	ssize_t (*ping_store)(const void *data, const char *text, size_t len);
 };
 
 /* What a character device below a class device does; all may sleep. */

@@ -21,6 +21,9 @@ struct mk_stream {
 	const void *data;
 };
 
+/* So many bytes go by way of the stack. */
+#define MK_STREAM_SMALL 128
+
 struct mk_open_stream {
 	const struct mk_stream_ops *ops;
 	const void *data;
@@ -60,8 +63,8 @@ static int mk_stream_release(struct inode *inode, struct file *file)
 static ssize_t mk_stream_read(struct file *file, char __user *to, size_t len, loff_t *pos)
 {
 	struct mk_open_stream *open = file->private_data;
+	u8 small[MK_STREAM_SMALL], *buffer;
 	ssize_t got = 0;
-	u8 *buffer;
 
 	/* 0 bytes are taken when another reader was there first. */
 	while (len && !got) {
@@ -69,13 +72,17 @@ static ssize_t mk_stream_read(struct file *file, char __user *to, size_t len, lo
 		if (got <= 0)
 			break;
 		got = min3((size_t)got, len, (size_t)SZ_8K);
-		buffer = kzalloc(got, GFP_KERNEL);
+		buffer = small;
+		if (got > sizeof(small))
+			buffer = kmalloc(got, GFP_KERNEL);
 		if (!buffer)
 			return -ENOMEM;
+		memset(buffer, 0, got);
 		got = open->ops->take(open->data, buffer, got);
 		if (got > 0 && copy_to_user(to, buffer, got))
 			got = -EFAULT;
-		kfree(buffer);
+		if (buffer != small)
+			kfree(buffer);
 	}
 	return got;
 }
@@ -84,12 +91,13 @@ static ssize_t mk_stream_write(struct file *file, const char __user *from, size_
 {
 	struct mk_open_stream *open = file->private_data;
 	ssize_t put = 0;
+	u8 small[MK_STREAM_SMALL], *buffer = small;
 	size_t done = 0;
-	u8 *buffer;
 
 	if (!len)
 		return 0;
-	buffer = kvmalloc(min_t(size_t, len, SZ_64K), GFP_KERNEL);
+	if (len > sizeof(small))
+		buffer = kvmalloc(min_t(size_t, len, SZ_64K), GFP_KERNEL);
 	if (!buffer)
 		return -ENOMEM;
 	while (done < len) {
@@ -103,7 +111,8 @@ static ssize_t mk_stream_write(struct file *file, const char __user *from, size_
 			break;
 		done += put;
 	}
-	kvfree(buffer);
+	if (buffer != small)
+		kvfree(buffer);
 	return done ? done : put;
 }
 

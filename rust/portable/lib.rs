@@ -20,6 +20,7 @@ pub mod line;
 pub mod name;
 pub mod page_table;
 pub mod pieces;
+pub mod ping;
 pub mod range;
 pub mod restart;
 pub mod segments;

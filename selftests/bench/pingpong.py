@@ -12,9 +12,16 @@ import json
 import sys
 
 SLACK = 1.1  # of the budget
-NAMES = {"unix": "AF_UNIX stream", "tcp": "TCP, loopback", "agent": "channel to mk-agent", "module": "channel to module"}
+NAMES = {
+    "unix": "AF_UNIX stream",
+    "tcp": "TCP, loopback",
+    "agent": "program to program, mk-agent",
+    "module": "program to program, module",
+    "agent-ping": "module to mk-agent",
+    "module-ping": "module to module",
+}
 TARGETS = [("sleep", "doorbell", 0.5), ("poll", "polled", 0.1)]
-FORMAT = "{:<20}  {:<5}  {:>4}  {:>8}  {:>9}  {:>8}  {:>10}"
+FORMAT = "{:<28}  {:<5}  {:>4}  {:>8}  {:>9}  {:>8}  {:>10}"
 IDLE = "{:<28}  {:>12}  {:>10}  {:>10}"
 
 
@@ -40,7 +47,7 @@ def cells(rows, what, wait, cpus, size):
 
 def table(rows):
     heading = FORMAT.format("between", "wait", "CPUs", "64 B", "p99", "4 KiB", "p99")
-    line = FORMAT.format("=" * 20, "=" * 5, "=" * 4, "=" * 8, "=" * 9, "=" * 8, "=" * 10)
+    line = FORMAT.format("=" * 28, "=" * 5, "=" * 4, "=" * 8, "=" * 9, "=" * 8, "=" * 10)
     yield from (line, heading, line)
     for what, wait, cpus in dict.fromkeys(key[:3] for key in rows):
         small = cells(rows, what, wait, cpus, 8 if what == "eventfd" else 64)
@@ -60,11 +67,11 @@ def idle_table(idle):
 
 def ratios(rows):
     pipe = rows["pipe", "sleep", 2, 64][0]
-    for end in "module", "agent":
+    for end in "module-ping", "agent-ping", "module", "agent":
         for wait, name, target in TARGETS:
             took = rows.get((end, wait, 2, 64))
             if took:
-                yield f"{end}, {name}: {took[0] / pipe:.2f} of a pipe's round trip (target: {target})"
+                yield f"{NAMES[end]}, {name}: {took[0] / pipe:.2f} of a pipe's round trip (target: {target})"
 
 
 def over(rows, budget):

@@ -32,10 +32,10 @@ deaths_of() {
 	dies "$1" poweroff halted poweroff
 	dies "$1" panic panicked panic
 	dies "$1" reboot rebooting reboot
+	equal 'poweroffs, panics, reboots' "$(counter poweroffs) $(counter panics) $(counter reboots)" '1 1 1'
 	mark
 	start it
 	hears 90 '^it: CPUs: 2$'
-	equal 'poweroffs, panics, reboots' "$(counter poweroffs) $(counter panics) $(counter reboots)" '1 1 1'
 }
 
 test_of_7_3() { deaths_of 7.3; }

@@ -2,10 +2,13 @@
 
 //! Control messages.
 
-use super::message::{
-    Violation,
-    INLINE_MAX,
-    PORT_MAX, //
+use super::{
+    echo,
+    message::{
+        Violation,
+        INLINE_MAX,
+        PORT_MAX, //
+    }, //
 };
 
 /// A control message.
@@ -25,6 +28,11 @@ pub enum Control {
     Window(u16, u32),
     /// The terminal at the port has this size now: rows in the upper 16 bits, columns in the lower.
     Resize(u16, u32),
+    /// Wants all that follows back, see [`super::echo`]. The asker looks for it for so many
+    /// microseconds before it sleeps.
+    EchoRequest(u32),
+    /// Brings it.
+    EchoAnswer(u32),
 }
 
 impl Control {
@@ -38,15 +46,23 @@ impl Control {
             Self::Close(port, errno) => (5, port, errno),
             Self::Window(port, bytes) => (6, port, bytes),
             Self::Resize(port, size) => (7, port, size),
+            Self::EchoRequest(us) => (8, 0, us),
+            Self::EchoAnswer(us) => (9, 0, us),
         };
         (kind | u64::from(port) << 16 | u64::from(value) << 32).to_le_bytes()
     }
 
     /// Checks what the peer wrote. Bytes behind the first 8 are of later versions.
     pub fn decode(bytes: &[u8]) -> Result<Self, Violation> {
-        let first = bytes.first_chunk().filter(|_| bytes.len() <= INLINE_MAX);
-        let word = u64::from_le_bytes(*first.ok_or(Violation::Control)?);
+        let word = u64::from_le_bytes(*bytes.first_chunk().ok_or(Violation::Control)?);
         let (port, value) = ((word >> 16) as u16, (word >> 32) as u32);
+        let longest = match word as u16 {
+            8 | 9 => echo::LENGTH_MAX,
+            _ => INLINE_MAX,
+        };
+        if bytes.len() > longest {
+            return Err(Violation::Control);
+        }
         match (word as u16, port) {
             (1, 0) => Ok(Self::Shutdown(value)),
             (2, 0) => Ok(Self::Reboot(value)),
@@ -55,6 +71,8 @@ impl Control {
             (5, 1..=PORT_MAX) => Ok(Self::Close(port, value)),
             (6, 1..=PORT_MAX) => Ok(Self::Window(port, value)),
             (7, 1..=PORT_MAX) => Ok(Self::Resize(port, value)),
+            (8, 0) => Ok(Self::EchoRequest(value)),
+            (9, 0) => Ok(Self::EchoAnswer(value)),
             _ => Err(Violation::Control),
         }
     }

@@ -4,6 +4,7 @@
 
 use super::{
     control::Control,
+    echo,
     link::{
         Error,
         Link,
@@ -220,19 +221,24 @@ pub struct Exchange<M, B> {
     generation: Option<u32>,
     /// Ports to be refused, bit by number.
     refuse: u64,
-    /// Ports are opened for those who use them here; otherwise, when the peer does.
+    /// The peer can be trusted with our time: it is the host.
     eager: bool,
     /// What the peer asks for: shutdown, reboot, a terminal's size.
     request: Option<Control>,
     /// What it answered.
     answer: Option<u32>,
+    /// The number in the last message that it returned.
+    returned: Option<u64>,
+    /// It looks for what is returned, and is likely to ask again soon.
+    lingers: bool,
     /// Sessions that were opened.
     sessions: u64,
 }
 
 impl<M: Shared, B: AsRef<[u8]> + AsMut<[u8]>> Exchange<M, B> {
-    /// Begins with a link, and a buffer of [`MESSAGE_MAX`] bytes. With `eager`, ports are opened for
-    /// those who use them on this side; a port that the peer opens is opened in any case.
+    /// Begins with a link, and a buffer of [`MESSAGE_MAX`] bytes. With `eager`, as a spawn, ports are
+    /// opened for those who use them on this side; a port that the peer opens is opened in any case.
+    /// And the peer may ask for [`Exchange::linger`].
     pub fn new(link: Link<M>, buffer: B, eager: bool) -> Option<Self> {
         (buffer.as_ref().len() >= MESSAGE_MAX).then_some(Self {
             link,
@@ -243,6 +249,8 @@ impl<M: Shared, B: AsRef<[u8]> + AsMut<[u8]>> Exchange<M, B> {
             eager,
             request: None,
             answer: None,
+            returned: None,
+            lingers: false,
             sessions: 0,
         })
     }
@@ -341,6 +349,48 @@ impl<M: Shared, B: AsRef<[u8]> + AsMut<[u8]>> Exchange<M, B> {
         }
     }
 
+    /// Asks for these bytes back. The first 8 are replaced: the asker looks for the answer for so
+    /// many microseconds before it sleeps. The next 8 are the number that tells it from others.
+    ///
+    /// # Errors
+    ///
+    /// NotConnected, Full.
+    pub fn ask_back(&mut self, us: u32, bytes: &mut [u8]) -> Result<(), Refusal> {
+        if let Some(word) = bytes.first_chunk_mut() {
+            *word = Control::EchoRequest(us).encode();
+        }
+        match self.link.send(Class::Control, bytes) {
+            Ok(_) => Ok(()),
+            Err(Error::NotOpen) => Err(Refusal::NotConnected),
+            Err(_) => Err(Refusal::Full),
+        }
+    }
+
+    /// The number in the last message that came back.
+    pub fn returned(&self) -> Option<u64> {
+        self.returned
+    }
+
+    /// Looks so often for a message, and takes it in; what else is due is left to
+    /// [`Exchange::serve`]. Whether there was one.
+    pub fn look(&mut self, gates: &mut Gates<B>, looks: u32, pause: impl FnMut() -> bool) -> bool {
+        let message = echo::look(&mut self.link, self.buffer.as_mut(), looks, pause);
+        message.map(|message| self.take(gates, message)).is_some()
+    }
+
+    /// Whether [`Exchange::linger`] is worth it, which is for [`Exchange::serve`] to say.
+    pub fn lingers(&self) -> bool {
+        self.lingers
+    }
+
+    /// Returns messages as soon as they come, for a while. Then [`Exchange::serve`] is due.
+    pub fn linger(&mut self, gates: &mut Gates<B>, pause: impl FnMut() -> bool) {
+        self.lingers = false;
+        if let Some(message) = echo::linger(&mut self.link, self.buffer.as_mut(), pause) {
+            self.take(gates, message);
+        }
+    }
+
     /// Takes in what has come, sends what is due, and prepares for what is done then.
     pub fn serve(&mut self, gates: &mut Gates<B>, then: Then) -> Served {
         let mut served = Served::default();
@@ -349,6 +399,10 @@ impl<M: Shared, B: AsRef<[u8]> + AsMut<[u8]>> Exchange<M, B> {
                 Ok(Some(message)) => {
                     self.take(gates, message);
                     served.news = true;
+                    if self.lingers {
+                        served.ring |= self.link.must_ring();
+                        break;
+                    }
                     continue;
                 }
                 Err(Error::Void) => continue,
@@ -393,7 +447,8 @@ impl<M: Shared, B: AsRef<[u8]> + AsMut<[u8]>> Exchange<M, B> {
     }
 
     fn take(&mut self, gates: &mut Gates<B>, message: Message) {
-        let bytes = self.buffer.as_ref().get(..message.length).unwrap_or(&[]);
+        let bytes = self.buffer.as_mut().get_mut(..message.length);
+        let bytes = bytes.unwrap_or(&mut []);
         let event = match self.ports.received(message, bytes) {
             Ok(event) => event,
             Err(violation) => {
@@ -427,6 +482,13 @@ impl<M: Shared, B: AsRef<[u8]> + AsMut<[u8]>> Exchange<M, B> {
                 }
             }
             Event::Other(Control::Answer(errno)) => self.answer = Some(errno),
+            Event::Other(Control::EchoRequest(_)) => {
+                self.lingers |= echo::answer(&mut self.link, bytes) && self.eager;
+            }
+            Event::Other(Control::EchoAnswer(_)) => {
+                let number = bytes.get(8..).and_then(|rest| rest.first_chunk());
+                self.returned = number.map(|number| u64::from_le_bytes(*number));
+            }
             Event::Other(request) => self.request = Some(request),
             Event::Room(_) | Event::Dropped | Event::Log => {}
         }

@@ -15,6 +15,8 @@ use super::{
 const MAGIC: u64 = u64::from_le_bytes(*b"MKCHANNL");
 /// The version that this code speaks.
 pub const VERSION: u16 = 1;
+/// A feature: messages are returned, see [`super::echo`].
+pub const ECHO: u64 = 1 << 0;
 
 // Offsets in the hello, see Documentation/wire-protocol.rst.
 const SIZE: usize = 0x10;
@@ -107,7 +109,7 @@ impl Default for Offer {
         Self {
             newest: VERSION,
             oldest: VERSION,
-            offered: 0,
+            offered: ECHO,
             required: 0,
             doorbell: None,
             beat_ms: 0,

@@ -12,7 +12,8 @@ use super::{
         Doorbell,
         Offer,
         Terms,
-        Verdict, //
+        Verdict,
+        ECHO, //
     },
     layout::Region,
     message::{
@@ -150,6 +151,11 @@ impl<M: Shared> Link<M> {
             State::Open(terms, _) => Some(terms),
             _ => None,
         }
+    }
+
+    /// Whether both sides return messages, see [`super::echo`].
+    pub fn echoes(&self) -> bool {
+        self.terms().is_some_and(|terms| terms.features & ECHO != 0)
     }
 
     /// Why it is closed, if it is.
@@ -296,16 +302,6 @@ impl<M: Shared> Link<M> {
                 Part::Abort => return Err(Error::Void),
             }
         }
-    }
-
-    /// Whether there is a frame to receive, or the session is another one.
-    pub fn is_news(&mut self) -> bool {
-        let memory = &self.memory;
-        self.handshake.is_news(memory)
-            || self
-                .handshake
-                .duplex()
-                .is_some_and(|duplex| duplex.consumer.has_frame(memory))
     }
 
     /// Bytes of the longest frame, which is sent whole or not at all; 0 without a session.

@@ -8,12 +8,13 @@ mod memory;
 use memory::Plain;
 use multikernel_portable::channel::{
     control::Control,
+    echo::{LENGTH_MAX, LOOKS, LOOK_US},
     exchange::{Exchange, Gates, Refusal, Then, CONSOLE},
     heart::Heart,
     hello::{Doorbell, Offer, Verdict},
     layout::{Region, Role, SIZE_MIN},
     link::Link,
-    message::MESSAGE_MAX,
+    message::{Class, Violation, MESSAGE_MAX},
     queue::Queue,
     shared::Shared,
     status::Status,
@@ -60,7 +61,11 @@ impl Side {
 
 /// A host and a spawn that have met.
 fn meet() -> (Plain, Side, Side) {
-    let memory = Plain::new(SIZE_MIN);
+    meet_in(SIZE_MIN)
+}
+
+fn meet_in(size: usize) -> (Plain, Side, Side) {
+    let memory = Plain::new(size);
     let doorbell = Some(Doorbell {
         apic_id: 0,
         vector: 32,
@@ -388,4 +393,150 @@ fn who_polls_is_not_rung() {
     assert!(!spawn.serve());
     host.send(2, b"again").unwrap();
     assert!(poll(&mut host));
+}
+
+/// Asks for bytes with this number back.
+fn ask_back(side: &mut Side, us: u32, number: u64, length: usize) -> Result<(), Refusal> {
+    let mut bytes: Vec<u8> = (0..length).map(|i| i as u8).collect();
+    bytes[8..16].copy_from_slice(&number.to_le_bytes());
+    side.exchange.ask_back(us, &mut bytes)
+}
+
+#[test]
+fn what_is_asked_back_is_returned() {
+    let (_, mut host, mut spawn) = meet_in(1 << 20);
+    for (number, length) in [(1, 16), (2, 72), (3, LENGTH_MAX)] {
+        ask_back(&mut host, 0, number, length).unwrap();
+        assert_ne!(host.exchange.returned(), Some(number));
+        settle(&mut host, &mut spawn);
+        assert_eq!(host.exchange.returned(), Some(number));
+        ask_back(&mut spawn, 0, number, length).unwrap();
+        settle(&mut host, &mut spawn);
+        assert_eq!(spawn.exchange.returned(), Some(number));
+    }
+    assert_eq!(host.exchange.link().violations().0, 0);
+}
+
+#[test]
+fn what_is_returned_is_the_same_but_for_its_kind() {
+    let (_, mut host, mut spawn) = meet_in(1 << 20);
+    ask_back(&mut host, 7, 9, LENGTH_MAX).unwrap();
+    spawn.serve();
+    let mut bytes = vec![0; MESSAGE_MAX];
+    let message = host.exchange.link().receive(&mut bytes).unwrap().unwrap();
+    assert_eq!(
+        (message.class, message.length),
+        (Class::Control, LENGTH_MAX)
+    );
+    assert_eq!(bytes[..8], Control::EchoAnswer(7).encode());
+    assert_eq!(bytes[8..16], 9u64.to_le_bytes());
+    let rest = bytes[16..LENGTH_MAX].iter().enumerate();
+    assert!(rest.clone().all(|(i, &byte)| byte == (i + 16) as u8));
+}
+
+#[test]
+fn a_spawn_lingers_for_an_asker_that_looks_and_a_host_does_not() {
+    let (_, mut host, mut spawn) = meet();
+    ask_back(&mut host, LOOK_US, 1, 72).unwrap();
+    assert!(spawn.serve() && spawn.exchange.lingers());
+    // The next ones are returned without another call, and what is for others is not lost.
+    let mut asked = 1;
+    spawn.exchange.linger(&mut spawn.gates, || {
+        asked += 1;
+        match asked {
+            2..=5 => ask_back(&mut host, LOOK_US, asked, 72).unwrap(),
+            6 => host.exchange.tell(Control::Shutdown(5)).unwrap(),
+            _ => {}
+        }
+        true
+    });
+    assert_eq!(asked, 6);
+    assert!(!spawn.exchange.lingers());
+    assert_eq!(spawn.exchange.request(), Some(Control::Shutdown(5)));
+    assert!(host.exchange.look(&mut host.gates, 1, || false));
+    settle(&mut host, &mut spawn);
+    assert_eq!(host.exchange.returned(), Some(5));
+    // One that sleeps costs nobody a look.
+    ask_back(&mut host, 0, 6, 72).unwrap();
+    settle(&mut host, &mut spawn);
+    assert!(!spawn.exchange.lingers());
+    ask_back(&mut spawn, LOOK_US, 7, 72).unwrap();
+    settle(&mut host, &mut spawn);
+    assert_eq!(spawn.exchange.returned(), Some(7));
+    assert!(!host.exchange.lingers());
+}
+
+#[test]
+fn who_lingers_gives_up() {
+    let (_, mut host, mut spawn) = meet();
+    let mut pauses = 0;
+    spawn.exchange.linger(&mut spawn.gates, || {
+        pauses += 1;
+        true
+    });
+    assert_eq!(pauses, LOOKS);
+    // One that always has another request gets its answers, and others their turn.
+    let mut asked = 0;
+    spawn.exchange.linger(&mut spawn.gates, || {
+        asked += 1;
+        _ = host.exchange.look(&mut host.gates, 1, || false);
+        ask_back(&mut host, LOOK_US, asked, 72).unwrap();
+        true
+    });
+    assert!((100..1000).contains(&asked));
+}
+
+#[test]
+fn what_does_not_fit_in_a_frame_is_not_returned() {
+    let (_, mut host, mut spawn) = meet();
+    assert!(host.exchange.link().frame_max() < LENGTH_MAX as u32);
+    ask_back(&mut host, 0, 1, LENGTH_MAX).unwrap();
+    ask_back(&mut host, 0, 2, 72).unwrap();
+    settle(&mut host, &mut spawn);
+    assert_eq!(host.exchange.returned(), Some(2));
+    assert_eq!(spawn.exchange.link().violations().0, 0);
+}
+
+#[test]
+fn nothing_is_returned_without_the_feature() {
+    let memory = Plain::new(SIZE_MIN);
+    let old = Offer {
+        offered: 0,
+        ..Offer::default()
+    };
+    let host = Link::host(memory.clone(), Offer::default(), 0).unwrap();
+    let spawn = Link::spawn(memory.clone(), old).unwrap();
+    let (mut host, mut spawn) = (Side::new(host, false), Side::new(spawn, true));
+    settle(&mut host, &mut spawn);
+    assert!(!host.exchange.link().echoes());
+    ask_back(&mut spawn, 0, 1, 16).unwrap();
+    host.serve();
+    let violations = host.exchange.link().violations();
+    assert_eq!(violations, (1, Some(Violation::Control)));
+}
+
+#[test]
+fn a_request_that_is_too_long_breaks_a_rule() {
+    let (_, mut host, mut spawn) = meet();
+    ask_back(&mut spawn, 0, 1, LENGTH_MAX + 1).unwrap();
+    host.serve();
+    let violations = host.exchange.link().violations();
+    assert_eq!(violations, (1, Some(Violation::Control)));
+}
+
+#[test]
+fn an_answer_without_room_is_dropped() {
+    let (_, mut host, mut spawn) = meet();
+    // The spawn's ring is full, and so is, soon, the host's.
+    while spawn.exchange.tell(Control::Answer(0)).is_ok() {}
+    let mut asked = 0;
+    while ask_back(&mut host, 0, asked, 72).is_ok() {
+        asked += 1;
+    }
+    assert_eq!(ask_back(&mut host, 0, 0, 72), Err(Refusal::Full));
+    settle(&mut host, &mut spawn);
+    ask_back(&mut host, 0, 1 << 40, 72).unwrap();
+    settle(&mut host, &mut spawn);
+    assert_eq!(host.exchange.returned(), Some(1 << 40));
+    assert_eq!(spawn.exchange.link().violations().0, 0);
 }

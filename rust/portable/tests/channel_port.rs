@@ -176,6 +176,8 @@ fn requests_are_the_users() {
         Control::Reboot(0),
         Control::Answer(u32::MAX),
         Control::Resize(1, 24 << 16 | 80),
+        Control::EchoRequest(50),
+        Control::EchoAnswer(0),
     ] {
         host.link.send(Class::Control, &control.encode()).unwrap();
         assert_eq!(spawn.next(), Some(Ok(Event::Other(control))));

@@ -13,6 +13,7 @@ use crate::{
 };
 use multikernel_portable::channel::{
     control::Control,
+    echo,
     hello::Verdict,
     link::Error,
     message::MESSAGE_MAX,
@@ -119,14 +120,23 @@ impl Agent {
 
     /// Whether there were messages.
     fn receive(&mut self, buffer: &mut [u8]) -> bool {
+        let mut next = None;
         for turn in 0..TURN {
-            let message = match self.channel.link.receive(buffer) {
-                Ok(Some(message)) => message,
-                Err(Error::Void) => continue,
-                Ok(None) | Err(_) => return turn > 0,
+            let message = match next.take() {
+                Some(message) => message,
+                None => match self.channel.link.receive(buffer) {
+                    Ok(Some(message)) => message,
+                    Err(Error::Void) => continue,
+                    Ok(None) | Err(_) => return turn > 0,
+                },
             };
-            let bytes = buffer.get(..message.length).unwrap_or(&[]);
+            let bytes = buffer.get_mut(..message.length).unwrap_or(&mut []);
             match self.channel.ports.received(message, bytes) {
+                Ok(Event::Other(Control::EchoRequest(_))) => {
+                    if echo::answer(&mut self.channel.link, bytes) {
+                        next = echo::linger(&mut self.channel.link, buffer, pause);
+                    }
+                }
                 Ok(event) => self.handle(event, bytes),
                 Err(violation) => _ = self.channel.link.violated(violation),
             }
@@ -172,8 +182,7 @@ impl Agent {
     fn wait(&mut self) {
         let sleep = self.idle.next();
         if sleep.is_zero() {
-            // A sibling of this processor may have it for a moment; an emulator runs another one.
-            std::hint::spin_loop();
+            pause();
         }
         let timeout = Timespec::try_from(sleep).unwrap_or_default();
         let mut files = Vec::new();
@@ -195,6 +204,12 @@ impl Agent {
         // A signal ends it early, which is what it is for.
         _ = poll(&mut files, Some(&timeout));
     }
+}
+
+/// A sibling of this processor may have it for a moment; an emulator runs another one.
+fn pause() -> bool {
+    std::hint::spin_loop();
+    true
 }
 
 fn tell_end(channel: &Channel) {

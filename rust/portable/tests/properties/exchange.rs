@@ -75,6 +75,17 @@ impl<M: Shared> Side<M> {
                 _ = exchange.request();
                 _ = exchange.answer();
             }
+            15 if step & 16 != 0 => {
+                let mut bytes = vec![step; 16 + length.min(4096)];
+                if let Err(refusal) = exchange.ask_back(port.into(), &mut bytes) {
+                    assert_ne!(refusal, Refusal::Broken);
+                }
+                if step & 32 != 0 {
+                    exchange.linger(gates, || true);
+                }
+                _ = exchange.look(gates, 2, || true);
+                _ = exchange.returned();
+            }
             _ => {
                 _ = exchange.link().signs();
                 _ = exchange.room(gates, port);

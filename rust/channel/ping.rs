@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! How long a message takes to the peer and back: neither end needs a user for it.
+
+use super::{
+    port::errno,
+    Channel,
+    Inner, //
+};
+use crate::{
+    ffi::stream::relax,
+    portable::{
+        channel::echo::{LOOKS, LOOK_US},
+        ping::{Order, Times}, //
+    },
+};
+use kernel::{
+    prelude::*,
+    sync::{
+        atomic::ordering::Relaxed,
+        CondVarTimeoutResult, //
+    },
+    time::{self, Instant, Monotonic}, //
+};
+
+/// How long an answer may take, in milliseconds.
+const DEADLINE_MS: u32 = 1000;
+/// Looks after which a peer that looks as well would have answered: this one is to be rung.
+const LOOKS_BEFORE_RINGING: u32 = 32;
+/// Before the bytes: the control word.
+const WORD: usize = 8;
+
+impl Channel {
+    /// Does what is written to the attribute `ping`.
+    ///
+    /// # Errors
+    ///
+    /// EINVAL, EBUSY when it is done already, ENOTCONN without a session, EOPNOTSUPP when the peer
+    /// does not answer, ETIMEDOUT when it has not answered in time, EAGAIN when it takes nothing,
+    /// EINTR, ENOMEM.
+    pub(crate) fn ping(&self, text: &[u8]) -> Result {
+        let order = Order::parse(text);
+        {
+            let mut inner = self.inner.lock();
+            if inner.pings {
+                return Err(EBUSY);
+            }
+            inner.pinged = None;
+            inner.pings = order.is_some();
+        }
+        let times = self.measure(order.ok_or(EINVAL)?);
+        let mut inner = self.inner.lock();
+        inner.pings = false;
+        inner.pinged = times?;
+        Ok(())
+    }
+
+    /// What came of the last one.
+    pub(crate) fn pinged(&self) -> Option<Times> {
+        self.inner.lock().pinged
+    }
+
+    fn measure(&self, order: Order) -> Result<Option<Times>> {
+        let mut bytes = KVec::from_elem(0u8, order.bytes.saturating_add(WORD), GFP_KERNEL)?;
+        let mut took = KVec::with_capacity(order.count, GFP_KERNEL)?;
+        let mut last = Instant::<Monotonic>::now();
+        for _ in 0..order.count {
+            self.trip(order.poll, &mut bytes)?;
+            let now = Instant::now();
+            took.push(
+                u64::try_from((now - last).as_nanos()).unwrap_or(0),
+                GFP_KERNEL,
+            )?;
+            last = now;
+        }
+        Ok(Times::new(order, &mut took))
+    }
+
+    /// One round trip.
+    fn trip(&self, poll: bool, bytes: &mut [u8]) -> Result {
+        let mut inner = self.inner.lock();
+        inner.asked = inner.asked.wrapping_add(1);
+        let number = inner.asked;
+        if let Some(place) = bytes
+            .get_mut(WORD..)
+            .and_then(|rest| rest.first_chunk_mut())
+        {
+            *place = number.to_le_bytes();
+        }
+        let live = inner.live.as_mut().ok_or(ENOTCONN)?;
+        let session = live.exchange.sessions();
+        if live.exchange.link().terms().is_some() && !live.exchange.link().echoes() {
+            return Err(EOPNOTSUPP);
+        }
+        let us = if poll { LOOK_US } else { 0 };
+        live.exchange.ask_back(us, bytes).map_err(errno)?;
+        if poll && self.look_for(&mut inner, number) {
+            return Ok(());
+        }
+        let mut left = time::msecs_to_jiffies(DEADLINE_MS);
+        loop {
+            self.turn(&mut inner);
+            let exchange = &inner.live.as_ref().ok_or(ENOTCONN)?.exchange;
+            if exchange.sessions() != session {
+                return Err(ENOTCONN);
+            }
+            if exchange.returned() == Some(number) {
+                return Ok(());
+            }
+            self.waiters.fetch_add(1, Relaxed);
+            let woken = self.changed.wait_interruptible_timeout(&mut inner, left);
+            self.waiters.fetch_sub(1, Relaxed);
+            match woken {
+                CondVarTimeoutResult::Woken { jiffies } => left = jiffies,
+                CondVarTimeoutResult::Timeout => return Err(ETIMEDOUT),
+                CondVarTimeoutResult::Signal { .. } => return Err(EINTR),
+            }
+        }
+    }
+
+    /// Looks for an answer, and rings only if the peer seems to sleep. Whether it is there.
+    fn look_for(&self, inner: &mut Inner, number: u64) -> bool {
+        let Some(live) = &mut inner.live else {
+            return false;
+        };
+        for looks in [LOOKS_BEFORE_RINGING, LOOKS] {
+            while live.exchange.look(&mut inner.gates, looks, || relax()) {
+                if live.exchange.returned() == Some(number) {
+                    return true;
+                }
+                // Another message, which others may wait for.
+                self.changed.notify_all();
+            }
+            live.ring_if_asleep();
+        }
+        false
+    }
+}
