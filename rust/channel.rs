@@ -286,17 +286,19 @@ impl Channel {
     }
 
     fn serve(self: &Arc<Self>) {
-        let mut inner = self.inner.lock();
+        let mut guard = self.inner.lock();
+        let inner = &mut *guard;
         inner.polling &= core::mem::take(&mut inner.polled);
-        let mut again = self.turn(&mut inner);
-        let inner_now = &mut *inner;
-        if let Some(live) = &mut inner_now.live {
-            if live.exchange.lingers() {
-                live.exchange.linger(&mut inner_now.gates, || relax());
+        let mut again = self.turn(inner);
+        match &mut inner.live {
+            Some(live) if live.exchange.lingers() => {
+                // The lock is held: others wait for as long.
+                live.exchange.linger(&mut inner.gates, || relax());
                 again = true;
             }
+            _ => {}
         }
-        drop(inner);
+        drop(guard);
         self.changed.notify_all();
         if again {
             self.poke();

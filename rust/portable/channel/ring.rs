@@ -207,7 +207,9 @@ impl Producer {
             let (at, room, start) = self.ring.data(self.sent.lines, payload.len());
             let (first, second) = payload.split_at_checked(room).unwrap_or((payload, &[]));
             memory.write(at, first);
-            memory.write(start, second);
+            if !second.is_empty() {
+                memory.write(start, second);
+            }
         }
         memory.store(slot.wrapping_add(HEAD), head.encode());
         // ORDERING: release pairs with the acquire in `Consumer::pop`: who sees the stamp sees the
@@ -348,7 +350,9 @@ impl Consumer {
             let (at, room, start) = self.ring.data(self.received.lines, to.len());
             if let Some((first, second)) = to.split_at_mut_checked(room) {
                 memory.read(at, first);
-                memory.read(start, second);
+                if !second.is_empty() {
+                    memory.read(start, second);
+                }
             }
         }
         self.received = self.received.plus(lines);
