@@ -104,7 +104,7 @@ struct Inner {
     writers: u32,
     /// Open files that poll(2) or the like has waited for.
     watched: u32,
-    /// A thread reads again and again without waiting: it needs no doorbell.
+    /// A thread reads again and again, and needs no doorbell.
     polling: bool,
     /// It has, since [`Channel::serve`] looked.
     polled: bool,

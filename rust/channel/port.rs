@@ -128,6 +128,11 @@ impl Handle {
             }
         };
         guard.eager = guard.eager.saturating_sub(1);
+        if waiting.is_some() {
+            // And so it will be the next time: the queue need not ask for a doorbell meanwhile.
+            guard.polling = true;
+            guard.polled = true;
+        }
         waiting
     }
 
