@@ -293,7 +293,7 @@ impl Channel {
         match &mut inner.live {
             Some(live) if live.exchange.lingers() => {
                 // The lock is held: others wait for as long.
-                live.exchange.linger(&mut inner.gates, || relax());
+                live.exchange.linger(&mut inner.gates, relax);
                 again = true;
             }
             _ => {}

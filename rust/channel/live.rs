@@ -79,6 +79,12 @@ impl Live {
         }
     }
 
+    /// Whether there is a session with a peer that has no interrupts: an agent.
+    pub(super) fn is_deaf(&mut self) -> bool {
+        let terms = self.exchange.link().terms();
+        terms.is_some_and(|terms| !terms.peer_sleeps)
+    }
+
     /// Rings the peer if it sleeps for what was sent.
     pub(super) fn ring_if_asleep(&mut self) {
         if self.exchange.link().must_ring() {

@@ -3,6 +3,7 @@
 //! A port as its users have it: files that are open on it.
 
 use super::{
+    live::Live,
     Channel,
     Inner, //
 };
@@ -51,6 +52,8 @@ pub(crate) struct Handle {
 
 /// How long that is: two interrupts and the switches that they spare take about as long.
 const EAGER: Delta = Delta::from_micros(50);
+/// The same for a peer that neither rings nor is rung: who sleeps is woken by a timer only.
+const EAGER_FOR_DEAF: Delta = Delta::from_micros(200);
 
 impl Drop for Handle {
     fn drop(&mut self) {
@@ -97,8 +100,15 @@ impl Handle {
 
     /// Looks again and again, as long as a peer takes that answers at once: then neither side rings.
     fn look_eagerly(&self) -> Option<usize> {
-        let began = Instant::<Monotonic>::now();
         let mut guard = self.channel.inner.lock();
+        let patience = if guard.live.as_mut().is_some_and(Live::is_deaf) {
+            EAGER_FOR_DEAF
+        } else if self.eager.load(Relaxed) {
+            EAGER
+        } else {
+            return None;
+        };
+        let began = Instant::<Monotonic>::now();
         guard.eager = guard.eager.saturating_add(1);
         let waiting = loop {
             let inner = &mut *guard;
@@ -121,7 +131,7 @@ impl Handle {
             }
             // Others have their turn.
             drop(guard);
-            let go_on = relax() && began.elapsed() < EAGER;
+            let go_on = relax() && began.elapsed() < patience;
             guard = self.channel.inner.lock();
             if !go_on {
                 break None;
@@ -178,7 +188,7 @@ impl Stream for Handle {
     }
 
     fn wait(&self, nonblock: bool) -> Result<usize> {
-        if !nonblock && self.eager.load(Relaxed) {
+        if !nonblock {
             if let Some(waiting) = self.look_eagerly() {
                 return Ok(waiting);
             }
