@@ -39,6 +39,27 @@ impl Channel {
     /// does not answer, ETIMEDOUT when it has not answered in time, EAGAIN when it takes nothing,
     /// EINTR, ENOMEM.
     pub(crate) fn ping(&self, text: &[u8]) -> Result {
+        let result = self.ping_once(text);
+        let why = match result {
+            Err(e) if e == EINVAL => {
+                "write COUNT (1 to 1000), BYTES (8 to 4096), and sleep or poll"
+            }
+            Err(e) if e == EBUSY => "one is being done already",
+            Err(e) if e == ENOTCONN => {
+                "there is no session: the spawn needs mk-agent or this module"
+            }
+            Err(e) if e == EOPNOTSUPP => {
+                "the peer cannot answer: it needs a newer end of the channel"
+            }
+            Err(e) if e == ETIMEDOUT => "no answer within a second",
+            Err(e) if e == EAGAIN => "the peer takes no message; try again",
+            _ => return result,
+        };
+        pr_err!("{}: ping: {why}\n", self.name);
+        result
+    }
+
+    fn ping_once(&self, text: &[u8]) -> Result {
         let order = Order::parse(text);
         {
             let mut inner = self.inner.lock();
