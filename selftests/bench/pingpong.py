@@ -20,7 +20,7 @@ NAMES = {
     "agent-ping": "module to mk-agent",
     "module-ping": "module to module",
 }
-TARGETS = [("sleep", "doorbell", 0.5), ("poll", "polled", 0.1)]
+TARGETS = [("sleep", 0.5), ("poll", 0.1)]
 FORMAT = "{:<28}  {:<5}  {:>4}  {:>8}  {:>9}  {:>8}  {:>10}"
 IDLE = "{:<28}  {:>12}  {:>10}  {:>10}"
 
@@ -68,10 +68,10 @@ def idle_table(idle):
 def ratios(rows):
     pipe = rows["pipe", "sleep", 2, 64][0]
     for end in "module-ping", "agent-ping", "module", "agent":
-        for wait, name, target in TARGETS:
+        for wait, target in TARGETS:
             took = rows.get((end, wait, 2, 64))
             if took:
-                yield f"{NAMES[end]}, {name}: {took[0] / pipe:.2f} of a pipe's round trip (target: {target})"
+                yield f"{NAMES[end]}, {wait}: {took[0] / pipe:.2f} of a pipe's round trip (target: {target})"
 
 
 def over(rows, budget):
