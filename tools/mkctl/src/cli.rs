@@ -19,6 +19,8 @@ Examples:
       mkctl wait web && mkctl log web
   A shell in it, if mk-agent runs there:
       mkctl console web
+  How long does a message to it take, and back?
+      mkctl ping web
   Remove it, and give CPUs and memory back to the host:
       mkctl rm --force --online web
 
@@ -126,6 +128,38 @@ Exit status: 0 the other side closed, 4 the instance has ended.")]
         /// 2, 3 or 4
         #[arg(value_parser = clap::value_parser!(u16).range(2..=4))]
         port: u16,
+    },
+    /// Tell how long a message takes to the kernel of an instance and back
+    ///
+    /// The module in it answers, or its mk-agent; nobody has to use a port there. Each message waits for the
+    /// answer to the one before.
+    #[command(after_help = "\
+Without --poll it is the time of a message that finds the other side asleep, or nearly: a doorbell
+wakes the module, mk-agent looks now and then. With --poll both sides look without a pause, for up
+to 50 us, before they sleep: the time that the way itself takes.
+
+Examples:
+  mkctl ping web
+  mkctl ping web --poll --count 1000 --size 4096
+  mkctl ping web --json | jq .median_ns
+
+Exit status: 0 all answers came, 4 nobody in it speaks to the host, or another ping of it runs,
+5 an answer did not come within a second.")]
+    Ping {
+        /// So many messages, 1 to 1000
+        #[arg(short, long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000))]
+        count: u16,
+        /// Bytes in each, 8 to 4096
+        #[arg(short, long, value_name = "BYTES", default_value_t = 64, value_parser = clap::value_parser!(u16).range(8..=4096))]
+        size: u16,
+        /// Do not sleep while the answer is on its way
+        #[arg(long)]
+        poll: bool,
+        /// An object: name, count, bytes, wait, median_ns, p99_ns, max_ns
+        #[arg(long)]
+        json: bool,
+        #[arg(value_parser = name, help = "The instance")]
+        name: Name,
     },
     /// Start the kernel that is loaded
     Start {
@@ -404,6 +438,10 @@ mod tests {
             "mkctl console web --escape ^@",
             "mkctl send web 1",
             "mkctl recv web 5",
+            "mkctl ping web --count 0",
+            "mkctl ping web --count 1001",
+            "mkctl ping web --size 7",
+            "mkctl ping web --size 4097",
         ] {
             let error = Cli::try_parse_from(line.split(' ')).err().expect(line);
             assert_eq!(error.exit_code(), 2, "{line}");

@@ -33,6 +33,8 @@ impl From<&io::Error> for Kind {
 #[derive(Debug)]
 pub struct Error {
     pub kind: Kind,
+    /// What the system said, if it did.
+    pub errno: Option<Errno>,
     pub what: String,
     pub more: Vec<String>,
 }
@@ -41,6 +43,7 @@ impl Error {
     pub fn new(kind: Kind, what: impl Into<String>) -> Self {
         Self {
             kind,
+            errno: None,
             what: what.into(),
             more: Vec::new(),
         }
@@ -48,7 +51,8 @@ impl Error {
 
     /// An error of the system; `what` names the object.
     pub fn system(what: impl fmt::Display, error: &io::Error) -> Self {
-        let text = match Errno::from_io_error(error) {
+        let errno = Errno::from_io_error(error);
+        let text = match errno {
             // Without Rust's "(os error 2)".
             Some(_) => error
                 .to_string()
@@ -58,7 +62,10 @@ impl Error {
                 .into(),
             None => error.to_string(),
         };
-        Self::new(Kind::from(error), format!("{what}: {text}"))
+        Self {
+            errno,
+            ..Self::new(Kind::from(error), format!("{what}: {text}"))
+        }
     }
 
     /// Names the step that failed.

@@ -115,7 +115,7 @@ impl fmt::Display for Instance<'_> {
 }
 
 /// What to do when the order cannot be obeyed in this state.
-fn remedy(order: Order, state: &str, name: &Name) -> Option<String> {
+pub fn remedy(order: Order, state: &str, name: &Name) -> Option<String> {
     Some(match (order, state) {
         (Order::Start, "running") => format!("It runs; mkctl restart {name}"),
         (Order::Start | Order::Restart, "quarantined") => {

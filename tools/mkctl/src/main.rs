@@ -18,6 +18,7 @@ mod kexec;
 mod kmsg;
 mod log;
 mod output;
+mod ping;
 mod port;
 mod run;
 mod table;
@@ -97,6 +98,21 @@ fn obey(command: Command) -> Result<ExitCode> {
         )?,
         Command::Recv { wait, name, port } => {
             port::receive(&find(name)?, port, wait.wait, &*catch_signals()?)?
+        }
+        Command::Ping {
+            count,
+            size,
+            poll,
+            json,
+            name,
+        } => {
+            let answers = ping::ping(&find(name)?, count, size, poll)?;
+            let text = if json {
+                format!("{:#}\n", answers.json())
+            } else {
+                format!("{answers}\n")
+            };
+            output::print(text)?;
         }
         Command::Start { name } => find(name)?.order(Order::Start)?,
         Command::Stop { force, name } => {
