@@ -145,6 +145,19 @@ test_ports() {
 	done
 }
 
+test_ping() {
+	agent 7.3
+	within 90 "$CTL" ping it >/dev/null 2>&1 || fail "it says $("$CTL" ping it 2>&1)"
+	"$CTL" ping it --poll --count 100 --size 4096 >/tmp/said
+	sed 's/^/# /' /tmp/said
+	grep -qE '^it: 100 answers of 4096 bytes, median [0-9.]+ us, p99 [0-9.]+ us, max [0-9.]+ us \(poll\)$' /tmp/said ||
+		fail "it says $(cat /tmp/said)"
+	equal json "$("$CTL" ping it -c 3 --json | /usr/bin/python3 -c 'import json, sys
+it = json.load(sys.stdin)
+print(it["name"], it["count"], it["bytes"], it["wait"], 0 < it["median_ns"] <= it["p99_ns"] <= it["max_ns"])')" \
+		'it 3 64 sleep True'
+}
+
 # A CPU that goes offline in the spawn is no hang; an agent that is stopped is taken for one.
 test_beats() {
 	local PATIENCE=2000

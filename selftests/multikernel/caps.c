@@ -32,7 +32,7 @@ static int take_cap(void)
 FIXTURE(caps)
 {
 	struct image image;
-	int cpus, memory, state;
+	int cpus, memory, state, ping;
 };
 
 FIXTURE_VARIANT(caps)
@@ -62,6 +62,8 @@ FIXTURE_SETUP(caps)
 	self->memory = open(CONFIG_DIR "/" NAME "/memory", O_WRONLY);
 	self->state = open(CLASS_DIR "/" NAME "/state", O_WRONLY);
 	ASSERT_GE(self->state, 0);
+	self->ping = open(CLASS_DIR "/" NAME "/ping", O_WRONLY);
+	ASSERT_GE(self->ping, 0);
 	ASSERT_EQ(0, drop_cap());
 }
 
@@ -110,6 +112,8 @@ TEST_F(caps, orders)
 
 	for (i = 0; i < ARRAY_SIZE(words); i++)
 		EXPECT_EQ(EPERM, order(NAME, words[i]));
+	EXPECT_EQ(EPERM, put(CLASS_DIR "/" NAME "/ping", "1"));
+	EXPECT_EQ(EPERM, put(CLASS_DIR "/" NAME "/ping", "bad"));
 }
 
 /* What counts is who writes, not who opened. */
@@ -119,6 +123,7 @@ TEST_F(caps, opened_by_somebody_mightier)
 	EXPECT_EQ(EPERM, put_fd(self->memory, "4M"));
 	EXPECT_EQ(EPERM, put_fd(self->state, "start"));
 	EXPECT_EQ(EPERM, put_fd(self->state, "kill"));
+	EXPECT_EQ(EPERM, put_fd(self->ping, "1"));
 }
 
 TEST_F(caps, reads)
@@ -126,6 +131,7 @@ TEST_F(caps, reads)
 	EXPECT_STREQ(variant->state, column(NAME, "STATE"));
 	EXPECT_STREQ("-", get(CLASS_DIR "/" NAME "/reason"));
 	EXPECT_NE(NULL, strstr(get(CLASS_DIR "/" NAME "/stats"), "stops 0"));
+	EXPECT_STREQ("-", get(CLASS_DIR "/" NAME "/ping"));
 }
 
 TEST_HARNESS_MAIN

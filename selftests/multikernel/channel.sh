@@ -6,17 +6,23 @@
 . "$(dirname "$0")/lib.sh"
 
 PORT=/dev/multikernel/it/port2
+PING=$CLASS/it/ping
 
-# beside END [MORE FOR THE COMMAND LINE]: `it` runs with this end, and sends back what comes on port 2, which is
-# open as 8: a stream ends with its last close
-beside() {
+# alone END [MORE FOR THE COMMAND LINE]: `it` runs with this end
+alone() {
 	local kernel=7.3
 	[ "$1" = module ] || kernel=6.1
 	need_faults
 	need_image "$kernel"
-	spawn it 2-3 512M "$kernel" "mk.$1 mk.echo=2 ${2:-}"
+	spawn it 2-3 512M "$kernel" "mk.$1 ${2:-}"
 	# A busy machine may let CPUs wait.
 	put 20000 "$CONFIGFS/it/heartbeat_timeout_ms"
+}
+
+# beside END [MORE FOR THE COMMAND LINE]: `it` sends back what comes on port 2, too, which is open as 8: a
+# stream ends with its last close
+beside() {
+	alone "$1" "mk.echo=2 ${2:-}"
 	exec 8<>$PORT
 	within 90 is_there || fail "nobody is there: $(spoken | tail -n 3)"
 	timeout 10 head -c 1 <&8 >/dev/null || fail 'the first byte did not come back'
@@ -73,6 +79,101 @@ stop_is_a_poweroff() { # END
 	equal reason "$(reason it)" poweroff
 	equal beats "$(column it SILENCE)" -
 }
+
+# answers WORDS: to a ping; some may be late on a busy machine
+answers() { timeout 60 dd of="$PING" bs=4096 status=none <<<"$1" 2>/dev/null; }
+
+# pings END: without a user of any port
+pings() {
+	local words wanted count bytes wait median p99 max more bad
+	alone "$1"
+	within 90 answers '' || fail "no answer comes: $(spoken | tail -n 3)"
+	while IFS=: read -r words wanted; do
+		within 30 answers "$words" || fail "no answer comes to '$words'"
+		read -r count bytes wait median p99 max more <"$PING"
+		say "$count $bytes $wait: median $median ns, p99 $p99, max $max"
+		equal "'$words' read back" "$count $bytes $wait" "$wanted"
+		[[ $median =~ ^[1-9][0-9]*$ && $p99 =~ ^[0-9]+$ && $max =~ ^[0-9]+$ && -z $more ]] ||
+			fail "it reads '$(cat "$PING")'"
+		# An answer after a second is none.
+		[ "$median" -le "$p99" ] && [ "$p99" -le "$max" ] && [ "$max" -le 2000000000 ] || fail "times that cannot be"
+	done <<-END
+		:10 64 sleep
+		1:1 64 sleep
+		3 8:3 8 sleep
+		1000 64 sleep:1000 64 sleep
+		100 4096 sleep:100 4096 sleep
+		1000 64 poll:1000 64 poll
+		  100  4096  poll :100 4096 poll
+	END
+	for bad in 0 1001 -1 x 4294967297 '1 7' '1 4097' '1 64 spin' '1 64 Poll' '1 poll' '1 64 poll 1'; do
+		within 30 answers 1 || fail 'no answer comes to 1'
+		fails 'Invalid argument' put "$bad" "$PING"
+		equal "result after '$bad'" "$(cat "$PING")" -
+	done
+	fails 'Operation not permitted' setpriv --bounding-set -sys_boot dd of="$PING" bs=4096 status=none <<<1
+	fails 'Permission denied' setpriv --reuid=65534 --regid=65534 --clear-groups cat "$PING"
+	equal state "$(state it)" running
+	equal violations "$(stat_of violations)" 0
+}
+
+# asks WORDS: one ping after the other, as $!, until /tmp/enough is there; their results are in /tmp/pings
+asks() {
+	rm -f /tmp/enough
+	while [ -e "$PING" ] && [ ! -e /tmp/enough ]; do
+		! answers "$1" || cat "$PING"
+	done >/tmp/pings &
+	within 30 is_busy || fail 'two pings run at once, or none'
+}
+is_busy() { [[ $(put 1 "$PING" 2>&1) == *'Device or resource busy' ]]; }
+
+# pings_beside_bytes END: those who use a port lose nothing by it
+pings_beside_bytes() {
+	local wait asker
+	beside "$1"
+	seq 1 50000 >/tmp/bytes
+	for wait in sleep poll; do
+		asks "1000 4096 $wait"
+		asker=$!
+		back /tmp/bytes || fail 'other bytes came back'
+		within 60 test -s /tmp/pings || fail 'no ping came back'
+		touch /tmp/enough
+		wait "$asker"
+		say "$(tail -n 1 /tmp/pings)"
+	done
+	equal violations "$(stat_of violations)" 0
+}
+
+# death_in_a_ping END: it ends then, and there is none before a start and after an end
+death_in_a_ping() {
+	local asker
+	need_image 7.3
+	instance it 2-3 512M
+	fails 'Transport endpoint is not connected' put 1 "$PING"
+	destroy it
+	alone "$1"
+	within 90 answers '' || fail "no answer comes: $(spoken | tail -n 3)"
+	asks '1000 4096'
+	asker=$!
+	timed 5 order it kill
+	touch /tmp/enough
+	timed 2 wait "$asker"
+	equal result "$(cat "$PING")" -
+	fails 'Transport endpoint is not connected' put 1 "$PING"
+	equal result "$(cat "$PING")" -
+}
+
+# Who is there, and does not answer.
+test_no_answer_to_a_ping() {
+	alone agent
+	within 90 answers '' || fail "no answer comes: $(spoken | tail -n 3)"
+	within 10 put 'kill -STOP $(pidof mk-agent)
+' /dev/multikernel/it/console || fail 'nothing can be typed'
+	within 15 times_out || fail "it reads '$(cat "$PING")'"
+	equal result "$(cat "$PING")" -
+	equal state "$(state it)" running
+}
+times_out() { [[ $(put 1 "$PING" 2>&1) == *'Connection timed out' ]]; }
 
 test_panic_is_told() {
 	beside module 'mk.do=panic panic=0'
@@ -138,5 +239,11 @@ test_module_errors() { errors module; }
 test_agent_errors() { errors agent; }
 test_module_stop_is_a_poweroff() { stop_is_a_poweroff module; }
 test_agent_stop_is_a_poweroff() { stop_is_a_poweroff agent; }
+test_module_pings() { pings module; }
+test_agent_pings() { pings agent; }
+test_module_pings_beside_bytes() { pings_beside_bytes module; }
+test_agent_pings_beside_bytes() { pings_beside_bytes agent; }
+test_module_death_in_a_ping() { death_in_a_ping module; }
+test_agent_death_in_a_ping() { death_in_a_ping agent; }
 
 run_tests "$@"

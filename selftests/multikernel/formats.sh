@@ -96,6 +96,8 @@ test_class_device() {
 	equal 'mode of state' "$(mode "$CLASS/a/state")" 644
 	equal 'mode of reason' "$(mode "$CLASS/a/reason")" 444
 	equal 'mode of stats' "$(mode "$CLASS/a/stats")" 444
+	equal 'mode of ping' "$(mode "$CLASS/a/ping")" 600
+	equal ping "$(cat "$CLASS/a/ping")" -
 	equal reason "$(reason a)" -
 	# Those that are documented, and none has counted yet.
 	equal stats "$(sort "$CLASS/a/stats")" "$(awk '/^What:/ { on = /stats$/; next } on && /^\t\t[a-z_]+  / { print $1, 0 }' "$abi" | sort)"

@@ -75,6 +75,7 @@ test_what_is_refused() {
 	ends 4 'mkctl rm --force it' "$CTL" rm it
 	ends 5 'it is running, and the time is up' "$CTL" wait --timeout 100ms it
 	ends 3 'there is no instance nobody' "$CTL" stop nobody
+	ends 4 'nobody in it speaks to the host' "$CTL" ping it
 	ends 2 'a multiple of 2M' "$CTL" run x --cpus 2 --memory 1M /dev/null
 	# The kernel's own words, which the errno does not have.
 	ends 1 'write never, on-failure or always' "$CTL" set it restart_policy=sometimes
@@ -86,10 +87,12 @@ test_what_is_refused() {
 	ends 0 'it    running' setpriv --reuid 65534 --clear-groups /tmp/mkctl list
 	ends 6 'It takes root' setpriv --reuid 65534 --clear-groups /tmp/mkctl kill it
 	ends 6 'It takes root' setpriv --bounding-set -sys_boot "$CTL" kill it
+	ends 6 'It takes root' setpriv --bounding-set -sys_boot "$CTL" ping it
 	equal state "$(state it)" running
 	"$CTL" stop --force it
 	ends 4 'mkctl start it' "$CTL" stop --force it
 	equal reason "$(reason it)" stopped
+	ends 4 'mkctl start it' "$CTL" ping it
 	"$CTL" rm --force it
 	cpu_online 2 && fail 'CPU 2 is online, unasked'
 	online 2

@@ -86,14 +86,16 @@ static void read_attributes(const char *name)
 	char *reason = get(path_of(CLASS_DIR "/%s/reason", name));
 	char *memory = get(path_of(CONFIG_DIR "/%s/memory", name));
 	char *cpus = get(path_of(CONFIG_DIR "/%s/cpus", name));
+	char *ping = get(path_of(CLASS_DIR "/%s/ping", name));
 	long starts, stops;
 
 	if ((*state && !among(state, states)) || (*reason && !among(reason, reasons)) ||
 	    (*stats && sscanf(stats, "starts %ld stops %ld", &starts, &stops) != 2) ||
+	    (*ping && strcmp(ping, "-")) ||
 	    (*memory && strcmp(memory, "0 none") && strcmp(memory, "8M set-aside")) ||
 	    (*cpus && strcmp(cpus, !strcmp(name, "first") ? "2" : "3"))) {
-		printf("# %s: '%s' '%s' '%s' '%s' '%s'\n", name, state, reason, stats, memory,
-		       cpus);
+		printf("# %s: '%s' '%s' '%s' '%s' '%s' '%s'\n", name, state, reason, stats, ping,
+		       memory, cpus);
 		fflush(stdout);
 		_exit(1);
 	}
