@@ -108,6 +108,7 @@ impl Channel {
         {
             *place = number.to_le_bytes();
         }
+        let life = inner.lives;
         let live = inner.live.as_mut().ok_or(ENOTCONN)?;
         let session = live.exchange.sessions();
         if live.exchange.link().terms().is_some() && !live.exchange.link().echoes() {
@@ -123,7 +124,7 @@ impl Channel {
         loop {
             self.turn(&mut inner);
             let exchange = &inner.live.as_ref().ok_or(ENOTCONN)?.exchange;
-            if exchange.sessions() != session {
+            if (inner.lives, exchange.sessions()) != (life, session) {
                 return Err(ENOTCONN);
             }
             if exchange.returned() == Some(number) {
