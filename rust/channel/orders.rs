@@ -94,29 +94,39 @@ impl Channel {
         let mut inner = self.inner.lock();
         self.turn(&mut inner);
         let asked = match &mut inner.live {
-            Some(live) if ms > 0 => live.exchange.tell(Control::Shutdown(ms)).is_ok(),
+            Some(live) if ms > 0 => {
+                // Not an old one.
+                let _ = live.exchange.answer();
+                live.exchange.tell(Control::Shutdown(ms)).is_ok()
+            }
             _ => false,
         };
         self.turn(&mut inner);
         asked.then_some(Asked(inner.lives))
     }
 
-    /// Waits until the peer that was asked has ended.
+    /// Waits until the peer that was asked has ended, or says that it will not: its errno.
     ///
     /// # Errors
     ///
     /// EINTR on a signal; none when it has not ended within `ms` milliseconds.
-    pub(crate) fn wait_for_end(&self, asked: Asked, ms: u32) -> Result {
+    pub(crate) fn wait_for_end(&self, asked: Asked, ms: u32) -> Result<Option<u32>> {
         let mut inner = self.inner.lock();
         let mut left = time::msecs_to_jiffies(ms);
-        while inner.live.is_some() && inner.lives == asked.0 {
+        while inner.lives == asked.0 {
+            let Some(live) = &mut inner.live else {
+                break;
+            };
+            if let Some(errno) = live.exchange.answer().filter(|&errno| errno != 0) {
+                return Ok(Some(errno));
+            }
             match self.changed.wait_interruptible_timeout(&mut inner, left) {
                 CondVarTimeoutResult::Woken { jiffies } => left = jiffies,
                 CondVarTimeoutResult::Timeout => break,
                 CondVarTimeoutResult::Signal { .. } => return Err(EINTR),
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Answers what the peer wants, and does it where it is the host that asks.

@@ -75,8 +75,10 @@ impl Instance {
         if !matches!(life.phase, Phase::Running(_)) || self.view.lock().stats.starts.0 != starts {
             return Ok(());
         }
-        over?;
-        pr_warn!("{}: did not power off within {timeout} ms\n", self.name);
+        match over? {
+            Some(errno) => pr_warn!("{}: refuses to power off (errno {errno})\n", self.name),
+            None => pr_warn!("{}: did not power off within {timeout} ms\n", self.name),
+        }
         self.end(&mut life, Reason::Stopped)
     }
 

@@ -210,6 +210,22 @@ test_stop() {
 	hears 5 '^mk-agent: the host asks for: Shutdown'
 }
 
+# It cannot run what powers off, and says so: nobody waits for it.
+test_refused_stop() {
+	agent 7.3
+	talk <<-'TALK'
+		say mkdir -p /sbin; rm -f /sbin/poweroff; echo no >/sbin/poweroff; chmod 600 /sbin/poweroff; echo $((6 * 7))x
+		hear 42x
+		key 1d
+		end 0
+	TALK
+	put 60000 "$CONFIGFS/it/stop_timeout_ms"
+	mark
+	timed 30 order it stop
+	equal 'state, reason' "$(state it) $(reason it)" 'killed stopped'
+	logged 'refuses to power off (errno 13)' || fail 'the log does not say why'
+}
+
 # on_console PATTERN: what was said there since the start has it
 on_console() { timeout 2 cat /dev/multikernel/it/console 2>/dev/null | tr -d '\r' | grep -qE -- "$1"; }
 
