@@ -27,6 +27,8 @@ use kernel::{
 const DEADLINE_MS: u32 = 1000;
 /// Looks after which a peer that looks as well would have answered: this one is to be rung.
 const LOOKS_BEFORE_RINGING: u32 = 32;
+/// Other messages that are taken in meanwhile.
+const MESSAGES: u32 = 64;
 /// Before the bytes: the control word.
 const WORD: usize = 8;
 
@@ -147,7 +149,11 @@ impl Channel {
             return false;
         };
         for looks in [LOOKS_BEFORE_RINGING, LOOKS] {
-            while live.exchange.look(&mut inner.gates, looks, relax) {
+            // Who sends ever more keeps nobody here.
+            for _ in 0..MESSAGES {
+                if !live.exchange.look(&mut inner.gates, looks, relax) {
+                    break;
+                }
                 if live.exchange.returned() == Some(number) {
                     return true;
                 }

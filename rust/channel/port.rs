@@ -112,24 +112,23 @@ impl Handle {
         guard.eager = guard.eager.saturating_add(1);
         let waiting = loop {
             let inner = &mut *guard;
-            if let Some(waiting) = self.waiting(inner).filter(|&waiting| waiting > 0) {
-                break Some(waiting);
-            }
             let Some(live) = &mut inner.live else {
                 break None;
             };
             // Nothing but a message; what else is due is left to the queue.
-            if live.exchange.look(&mut inner.gates, 1, || false) {
-                if self.waiting(inner).is_none() {
-                    self.channel.changed.notify_all();
-                    self.channel.poke();
-                }
-                continue;
+            let heard = live.exchange.look(&mut inner.gates, 1, || false);
+            if let Some(waiting) = self.waiting(inner).filter(|&waiting| waiting > 0) {
+                break Some(waiting);
+            }
+            if heard {
+                // For somebody else.
+                self.channel.changed.notify_all();
+                self.channel.poke();
             }
             if inner.watched > 0 {
                 break None;
             }
-            // Others have their turn.
+            // Others have their turn, and who sends them ever more keeps nobody here.
             drop(guard);
             let go_on = relax() && began.elapsed() < patience;
             guard = self.channel.inner.lock();
