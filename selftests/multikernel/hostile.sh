@@ -50,6 +50,9 @@ test_scribbles_and_rings() {
 	hears 90 '^bad: action fault:scribble-channel'
 	began=$SECONDS
 	before=$(broken_rules)
+	# It answers whatever it likes, and a ping of it ends.
+	timeout 30 dd of="$CLASS/bad/ping" bs=4096 status=none <<<'1000 64 poll' 2>/dev/null || [ $? -ne 124 ] ||
+		fail 'a ping of it does not end'
 	latency meanwhile
 	hears 120 'scribble: done'
 	seconds=$((SECONDS - began))

@@ -77,7 +77,7 @@ static u32 meet(void)
 {
 	struct hello hello = {
 		.magic = MAGIC, .newest = 1, .oldest = 1, .role = ROLE_SPAWN, .size = channel.size,
-		.beat_ms = 100,
+		.offered = 1, .beat_ms = 100,
 	};
 	u32 ticket = get_random_u32() | 1;
 	int i;
