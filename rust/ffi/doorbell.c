@@ -50,8 +50,8 @@ struct mk_doorbell *mk_doorbell_new(const char *name, size_t len,
 	if (bell->virq < 0)
 		goto free;
 	irq_set_handler(bell->virq, handle_edge_irq);
-	if (request_irq(bell->virq, mk_doorbell_rung, IRQF_NOBALANCING | IRQF_NO_THREAD,
-			bell->name, bell))
+	/* It may become a thread, where the kernel makes threads of them: it wakes others. */
+	if (request_irq(bell->virq, mk_doorbell_rung, IRQF_NOBALANCING, bell->name, bell))
 		goto free_virq;
 	return bell;
 free_virq:
