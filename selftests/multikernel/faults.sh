@@ -261,7 +261,7 @@ test_ignores_shutdown() {
 
 # A CPU that another kernel resets all the time gives its proof in a gap, or not in time.
 test_neighbour_sends_init() {
-	local apic
+	local apic wanted=killed
 	need_faults
 	need_cpus 6
 	apic=$(awk '$1 == "processor" { cpu = $3 } $1 == "apicid" && cpu == 2 { print $3 }' /proc/cpuinfo)
@@ -277,9 +277,11 @@ test_neighbour_sends_init() {
 	order bad kill
 	if is_in it quarantined; then
 		fails 'Device or resource busy' online 2
+		# With a CPU that was given back at once, so was the image.
+		[[ $(cat "$CLASS/it/reason") == *'CPU 2' ]] && wanted=empty
 		order it kill
 	fi
-	[ "$(state it)" = killed ] || fail "it is $(ended it)"
+	equal state "$(state it)" "$wanted"
 	destroy bad
 	lives_again
 }
