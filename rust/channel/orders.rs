@@ -24,6 +24,7 @@ use crate::{
     },
 };
 use kernel::{
+    bindings,
     prelude::*,
     sync::{
         atomic::ordering::{Acquire, Relaxed},
@@ -31,6 +32,9 @@ use kernel::{
     },
     time, //
 };
+
+/// What a peer answers that does already what it is asked for.
+const EALREADY: u32 = bindings::EALREADY;
 
 /// What a peer seems to have died of.
 #[derive(Copy, Clone, PartialEq, Eq)]
@@ -117,8 +121,10 @@ impl Channel {
             let Some(live) = &mut inner.live else {
                 break;
             };
-            if let Some(errno) = live.exchange.answer().filter(|&errno| errno != 0) {
-                return Ok(Some(errno));
+            match live.exchange.answer() {
+                // It is at it, if because another one has asked before.
+                None | Some(0 | EALREADY) => {}
+                Some(errno) => return Ok(Some(errno)),
             }
             match self.changed.wait_interruptible_timeout(&mut inner, left) {
                 CondVarTimeoutResult::Woken { jiffies } => left = jiffies,

@@ -108,20 +108,23 @@ impl Handle {
         } else {
             return None;
         };
+        let some = |inner: &mut Inner| self.waiting(inner).filter(|&waiting| waiting > 0);
         let began = Instant::<Monotonic>::now();
         guard.eager = guard.eager.saturating_add(1);
         let waiting = loop {
             let inner = &mut *guard;
+            if let Some(waiting) = some(inner) {
+                break Some(waiting);
+            }
             let Some(live) = &mut inner.live else {
                 break None;
             };
             // Nothing but a message; what else is due is left to the queue.
-            let heard = live.exchange.look(&mut inner.gates, 1, || false);
-            if let Some(waiting) = self.waiting(inner).filter(|&waiting| waiting > 0) {
-                break Some(waiting);
-            }
-            if heard {
-                // For somebody else.
+            if live.exchange.look(&mut inner.gates, 1, || false) {
+                if let Some(waiting) = some(inner) {
+                    break Some(waiting);
+                }
+                // It was for somebody else.
                 self.channel.changed.notify_all();
                 self.channel.poke();
             }

@@ -28,7 +28,8 @@ unsafe extern "C" {
 
 /// Who can be rung.
 pub(crate) trait Rung: Send + Sync + 'static {
-    /// Called in hard interrupt context, or as an interrupt's thread, at any time and as often as the peer likes.
+    /// Called in hard interrupt context, or as an interrupt's thread, at any time and as often as
+    /// the peer likes.
     fn rung(this: ArcBorrow<'_, Self>)
     where
         Self: Sized;

@@ -5,8 +5,8 @@
 //! From the bottom up: [`shared`] is the memory, [`layout`] where things are in it, [`message`] what
 //! frames say, [`ring`] moves frames one way, [`duplex`] is two rings with their doorbells,
 //! [`hello`] what a side says of itself, [`handshake`] how two meet and part, [`link`] one side with
-//! its messages; [`control`] and [`port`] are what some of these mean, [`echo`] returns some at once; [`exchange`] has [`queue`]s for
-//! the users of ports. [`status`] is apart, and [`heart`] reads it.
+//! its messages; [`control`] and [`port`] are what some of these mean, [`echo`] returns some at once;
+//! [`exchange`] has [`queue`]s for the users of ports. [`status`] is apart, and [`heart`] reads it.
 
 pub mod control;
 pub mod duplex;

@@ -227,6 +227,26 @@ test_refused_stop() {
 	logged 'refuses to power off (errno 13)' || fail 'the log does not say why'
 }
 
+# Who asks once more does not cut short what has begun.
+test_two_stops() {
+	local first
+	agent 7.3
+	talk <<-'TALK'
+		say mkdir -p /sbin; rm -f /sbin/poweroff; printf '#!/bin/sh\nsleep 5\nexec /bin/busybox poweroff -f\n' >/sbin/poweroff
+		say chmod 700 /sbin/poweroff; echo $((6 * 7))x
+		hear 42x
+		key 1d
+		end 0
+	TALK
+	put 60000 "$CONFIGFS/it/stop_timeout_ms"
+	order it stop &
+	first=$!
+	hears 10 '^mk-agent: the host asks for: Shutdown'
+	order it stop
+	wait "$first"
+	equal 'state, reason' "$(state it) $(reason it)" 'halted poweroff'
+}
+
 # on_console PATTERN: what was said there since the start has it
 on_console() { timeout 2 cat /dev/multikernel/it/console 2>/dev/null | tr -d '\r' | grep -qE -- "$1"; }
 

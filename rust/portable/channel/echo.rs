@@ -42,12 +42,9 @@ pub fn look<M: Shared>(
     None
 }
 
-/// Answers a request of which `message` is all. Whether the asker looks for it for a while, and is
-/// likely to ask again soon.
-pub fn answer<M: Shared>(link: &mut Link<M>, message: &mut [u8]) -> bool {
-    let Ok(Control::EchoRequest(us)) = Control::decode(message) else {
-        return false;
-    };
+/// Answers a request of which `message` is all; the asker looks for the answer for `us`. Whether it
+/// does, and so is likely to ask again soon.
+pub fn answer<M: Shared>(link: &mut Link<M>, us: u32, message: &mut [u8]) -> bool {
     if !link.echoes() {
         let _ = link.violated(Violation::Control);
         return false;
@@ -72,8 +69,12 @@ pub fn linger<M: Shared>(
     for _ in 0..ANSWERS {
         let message = look(link, buffer, LOOKS, &mut pause)?;
         let bytes = buffer.get_mut(..message.length).unwrap_or(&mut []);
-        if message.class != Class::Control || !answer(link, bytes) {
-            return Some(message);
+        let us = match (message.class, Control::decode(bytes)) {
+            (Class::Control, Ok(Control::EchoRequest(us))) => us,
+            _ => return Some(message),
+        };
+        if !answer(link, us, bytes) {
+            return None;
         }
     }
     None

@@ -221,7 +221,8 @@ pub struct Exchange<M, B> {
     generation: Option<u32>,
     /// Ports to be refused, bit by number.
     refuse: u64,
-    /// The peer can be trusted with our time: it is the host.
+    /// As a spawn: ports are opened for those who use them here, not only when the peer does; and
+    /// the peer, which is the host, may have us linger.
     eager: bool,
     /// What the peer asks for: shutdown, reboot, a terminal's size.
     request: Option<Control>,
@@ -482,8 +483,8 @@ impl<M: Shared, B: AsRef<[u8]> + AsMut<[u8]>> Exchange<M, B> {
                 }
             }
             Event::Other(Control::Answer(errno)) => self.answer = Some(errno),
-            Event::Other(Control::EchoRequest(_)) => {
-                self.lingers |= echo::answer(&mut self.link, bytes) && self.eager;
+            Event::Other(Control::EchoRequest(us)) => {
+                self.lingers |= echo::answer(&mut self.link, us, bytes) && self.eager;
             }
             Event::Other(Control::EchoAnswer(_)) => {
                 let number = bytes.get(8..).and_then(|rest| rest.first_chunk());

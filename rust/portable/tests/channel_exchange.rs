@@ -467,6 +467,22 @@ fn a_spawn_lingers_for_an_asker_that_looks_and_a_host_does_not() {
 }
 
 #[test]
+fn who_lingers_returns_one_for_an_asker_that_sleeps_too() {
+    let (_, mut host, mut spawn) = meet();
+    let mut asked = 0;
+    spawn.exchange.linger(&mut spawn.gates, || {
+        asked += 1;
+        ask_back(&mut host, 0, asked, 72).unwrap();
+        true
+    });
+    assert_eq!((asked, spawn.exchange.returned()), (1, None));
+    assert!(host.exchange.look(&mut host.gates, 1, || false));
+    assert_eq!(host.exchange.returned(), Some(1));
+    // Once.
+    assert!(!host.exchange.look(&mut host.gates, 1, || false));
+}
+
+#[test]
 fn who_lingers_gives_up() {
     let (_, mut host, mut spawn) = meet();
     let mut pauses = 0;

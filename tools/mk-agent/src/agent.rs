@@ -132,8 +132,8 @@ impl Agent {
             };
             let bytes = buffer.get_mut(..message.length).unwrap_or(&mut []);
             match self.channel.ports.received(message, bytes) {
-                Ok(Event::Other(Control::EchoRequest(_))) => {
-                    if echo::answer(&mut self.channel.link, bytes) {
+                Ok(Event::Other(Control::EchoRequest(us))) => {
+                    if echo::answer(&mut self.channel.link, us, bytes) {
                         next = echo::linger(&mut self.channel.link, buffer, pause);
                     }
                 }
