@@ -438,7 +438,13 @@ fn what_is_returned_is_the_same_but_for_its_kind() {
 fn a_spawn_lingers_for_an_asker_that_looks_and_a_host_does_not() {
     let (_, mut host, mut spawn) = meet();
     ask_back(&mut host, LOOK_US, 1, 72).unwrap();
+    assert!(host.exchange.link().must_ring());
     assert!(spawn.serve() && spawn.exchange.lingers());
+    // It does not ask for a doorbell once more.
+    assert!(host.exchange.look(&mut host.gates, 1, || false));
+    host.exchange.tell(Control::Answer(0)).unwrap();
+    assert!(!host.exchange.link().must_ring());
+    assert!(spawn.exchange.look(&mut spawn.gates, 1, || false));
     // The next ones are returned without another call, and what is for others is not lost.
     let mut asked = 1;
     spawn.exchange.linger(&mut spawn.gates, || {
@@ -507,6 +513,8 @@ fn what_does_not_fit_in_a_frame_is_not_returned() {
     let (_, mut host, mut spawn) = meet();
     assert!(host.exchange.link().frame_max() < LENGTH_MAX as u32);
     ask_back(&mut host, 0, 1, LENGTH_MAX).unwrap();
+    settle(&mut host, &mut spawn);
+    assert_eq!(host.exchange.returned(), None);
     ask_back(&mut host, 0, 2, 72).unwrap();
     settle(&mut host, &mut spawn);
     assert_eq!(host.exchange.returned(), Some(2));
@@ -534,7 +542,7 @@ fn nothing_is_returned_without_the_feature() {
 #[test]
 fn a_request_that_is_too_long_breaks_a_rule() {
     let (_, mut host, mut spawn) = meet();
-    ask_back(&mut spawn, 0, 1, LENGTH_MAX + 1).unwrap();
+    ask_back(&mut spawn, 0, 1, 4105).unwrap();
     host.serve();
     let violations = host.exchange.link().violations();
     assert_eq!(violations, (1, Some(Violation::Control)));
