@@ -18,8 +18,8 @@ pub(crate) use port::{Handle, Port};
 use crate::{
     ffi::{
         doorbell::{Doorbell, Rung},
+        pages::relax,
         shared::SharedMemory,
-        stream::relax,
         work::OwnedQueue, //
     },
     portable::{

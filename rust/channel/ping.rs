@@ -8,7 +8,7 @@ use super::{
     Inner, //
 };
 use crate::{
-    ffi::stream::relax,
+    ffi::pages::relax,
     portable::{
         channel::echo::{LOOKS, LOOK_US},
         ping::{Order, Times}, //

@@ -8,9 +8,9 @@ use super::{
     Inner, //
 };
 use crate::{
-    ffi::stream::{
-        relax,
-        Stream, //
+    ffi::{
+        pages::relax,
+        stream::Stream, //
     },
     portable::channel::{
         control::Control,

@@ -106,7 +106,6 @@ void mk_file_unregister(struct mk_file *mfile);
 struct mk_stream *mk_stream_register(struct device *parent, const char *folder, const char *name,
 				     const struct mk_stream_ops *ops, const void *data);
 void mk_stream_unregister(struct mk_stream *stream);
-bool mk_relax(void);
 
 /* proc.c */
 struct proc_dir_entry *mk_proc_create(const char *name,

@@ -123,3 +123,10 @@ void mk_cond_resched(void)
 {
 	cond_resched();
 }
+
+/* Whether a thread that looks at memory again and again may go on. */
+bool mk_relax(void)
+{
+	cpu_relax();
+	return !need_resched() && !signal_pending(current);
+}

@@ -33,6 +33,13 @@ unsafe extern "C" {
     /// Lets others run, in the midst of a long piece of work.
     #[link_name = "mk_cond_resched"]
     pub(crate) safe fn cond_resched();
+    safe fn mk_relax() -> bool;
+}
+
+/// Waits for a moment, as one does who looks at memory again and again. Whether it is this thread's
+/// to go on: nobody else wants the CPU, and no signal has come.
+pub(crate) fn relax() -> bool {
+    mk_relax()
 }
 
 const PAGE: u64 = PAGE_SIZE as u64;

@@ -73,6 +73,7 @@ int mk_cpu_to_node(unsigned int cpu);
 bool mk_fatal_signal_pending(void);
 bool mk_signal_pending(void);
 void mk_cond_resched(void);
+bool mk_relax(void);
 
 /* hooks.c */
 int mk_hooks_register(void);

@@ -146,13 +146,6 @@ static const struct file_operations mk_stream_fops = {
 	.compat_ioctl = compat_ptr_ioctl,
 };
 
-/* Whether a thread that looks at memory again and again may go on. */
-bool mk_relax(void)
-{
-	cpu_relax();
-	return !need_resched() && !signal_pending(current);
-}
-
 struct mk_stream *mk_stream_register(struct device *parent, const char *folder, const char *name,
 				     const struct mk_stream_ops *ops, const void *data)
 {

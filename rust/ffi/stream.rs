@@ -72,13 +72,6 @@ unsafe extern "C" {
         data: *const c_void,
     ) -> *mut RawStream;
     fn mk_stream_unregister(stream: *mut RawStream);
-    safe fn mk_relax() -> bool;
-}
-
-/// Waits for a moment, as one does who looks at memory again and again. Whether it is this thread's
-/// to go on: nobody else wants the CPU, and no signal has come.
-pub(crate) fn relax() -> bool {
-    mk_relax()
 }
 
 /// A registered character device.
