@@ -33,8 +33,14 @@ pub fn look<M: Shared>(
     mut pause: impl FnMut() -> bool,
 ) -> Option<Message> {
     for _ in 0..looks {
+        match link.look() {
+            Ok(true) => {}
+            Ok(false) if pause() => continue,
+            _ => return None,
+        }
         match link.receive(buffer) {
-            Ok(None) if pause() => {}
+            // There is more to come of it.
+            Ok(None) => {}
             Ok(message) => return message,
             Err(_) => return None,
         }

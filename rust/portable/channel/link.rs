@@ -304,6 +304,17 @@ impl<M: Shared> Link<M> {
         }
     }
 
+    /// Whether [`Link::receive`] has something to receive. It does more when it has not: the peer is
+    /// told what was received, and is not for as long as only this is called.
+    ///
+    /// # Errors
+    ///
+    /// `NotOpen`.
+    pub fn look(&mut self) -> Result<bool, Error> {
+        let duplex = self.handshake.duplex().ok_or(Error::NotOpen)?;
+        Ok(duplex.consumer.look(&self.memory))
+    }
+
     /// Bytes of the longest frame, which is sent whole or not at all; 0 without a session.
     pub fn frame_max(&self) -> u32 {
         match self.handshake.state() {

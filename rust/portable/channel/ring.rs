@@ -322,6 +322,16 @@ impl Consumer {
         memory.load_acquire(at) == stamp
     }
 
+    /// Whether the next frame is there, for those who look for it again and again.
+    pub fn look(&self, memory: &impl Shared) -> bool {
+        let there = self.has_frame(memory);
+        if !there {
+            // So that data come together with their stamp, not one after the other.
+            memory.prefetch(self.ring.data(self.received.lines, 0).0);
+        }
+        there
+    }
+
     /// Receives a frame into the start of `to`, if one is there.
     ///
     /// One that is too long for `to` stays where it is.
@@ -330,9 +340,7 @@ impl Consumer {
         memory: &impl Shared,
         to: &mut [u8],
     ) -> Result<Option<Head>, ReceiveError> {
-        if !self.has_frame(memory) {
-            // So that data come together with their stamp, not one after the other.
-            memory.prefetch(self.ring.data(self.received.lines, 0).0);
+        if !self.look(memory) {
             self.tell(memory);
             return Ok(None);
         }
