@@ -7,6 +7,14 @@
 cd "$(dirname "$0")" || exit 1
 mount -t configfs none /sys/kernel/config 2>/dev/null
 mountpoint -q /sys/kernel/debug || mount -t debugfs none /sys/kernel/debug
+# What is read for each load and run for each step is copied once: the files of a test machine are far away.
+near=$(mktemp -d) || exit 1
+trap 'rm -rf "$near"' EXIT
+for name in MK_MODULE MK_KEXEC MK_CTL MK_VMCORE_DMESG MK_INITRD MK_SPAWN_DIR MK_FAULTS; do
+	[ -e "${!name:-}" ] || continue
+	mkdir "$near/$name" && cp -r "${!name}" "$near/$name/" || exit 1
+	export "$name=$near/$name/$(basename "${!name}")"
+done
 TIMEOUT=${MK_TIMEOUT:-$(sed -n 's/^timeout=//p' settings)}
 
 # tests_of PROGRAM: the ones that MK_CASE names, or none for all; fails when the program is not wanted
