@@ -8,6 +8,7 @@ pub(crate) mod configfs;
 pub(crate) mod doorbell;
 pub(crate) mod file;
 pub(crate) mod hooks;
+pub(crate) mod misc;
 pub(crate) mod pages;
 pub(crate) mod proc;
 pub(crate) mod shared;

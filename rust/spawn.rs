@@ -5,6 +5,7 @@
 use crate::{
     channel::{Channel, Handle, Neighbours, Open, Port},
     ffi::{
+        misc,
         shared::SharedMemory,
         spawn::{Mapping, Notified, Registration},
         stream,
@@ -31,7 +32,7 @@ struct End {
 
 /// This end. Fields drop in this order: first those through which somebody comes.
 pub(crate) struct Spawn {
-    _streams: KVec<stream::Registration>,
+    _streams: KVec<misc::Registration>,
     _notifiers: Registration,
     _open: Open,
     _queue: Drained,
@@ -63,7 +64,7 @@ impl Spawn {
         for (number, file) in (2..).zip([c"port2", c"port3", c"port4"]) {
             let channel = channel.clone();
             let port = Arc::new(Port { channel, number }, GFP_KERNEL)?;
-            let stream = stream::Registration::new::<Handle>(c"host", file, port)?;
+            let stream = stream::register::<Handle>(c"host", file, port)?;
             streams.push(stream, GFP_KERNEL)?;
         }
         pr_info!(

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     ffi::{
+        misc::Open,
         pages::relax,
         stream::Stream, //
     },
@@ -166,7 +167,7 @@ pub(super) fn errno(refusal: Refusal) -> Error {
     }
 }
 
-impl Stream for Handle {
+impl Open for Handle {
     type Owner = Port;
 
     fn open(owner: ArcBorrow<'_, Port>) -> Result<Arc<Self>> {
@@ -188,7 +189,9 @@ impl Stream for Handle {
         handle.turn(inner);
         Ok(handle.clone())
     }
+}
 
+impl Stream for Handle {
     fn wait(&self, nonblock: bool) -> Result<usize> {
         if !nonblock {
             if let Some(waiting) = self.look_eagerly() {

@@ -22,8 +22,9 @@ impl Instance {
         let name = self.name().as_bytes_with_nul();
         let name = CStr::from_bytes_with_nul(name).map_err(|_| EINVAL)?;
         self.device.register(name, self.clone())?;
-        self.device.add_file::<Vmcore>(self.clone())?;
-        self.device.add_file::<Log>(self.clone())?;
+        self.device
+            .add_file::<Vmcore>(name, c"vmcore", self.clone())?;
+        self.device.add_file::<Log>(name, c"log", self.clone())?;
         let names = [c"console", c"port2", c"port3", c"port4"];
         for (number, file) in (1..).zip(names) {
             let channel = self.channel.clone();

@@ -4,7 +4,10 @@
 
 use crate::{
     evidence,
-    ffi::file::{File, Shows},
+    ffi::{
+        file::{File, Shows},
+        misc::Open, //
+    },
     instance::Instance,
     memory::Memory,
     portable::{
@@ -22,14 +25,16 @@ use kernel::{
 /// An open `log`: the text as it was then.
 pub(super) struct Log(KVVec<u8>);
 
-impl File for Log {
+impl Open for Log {
     type Owner = Instance;
-    const NAME: &'static CStr = c"log";
-    const SHOWS: Shows = Shows::Log;
 
     fn open(owner: ArcBorrow<'_, Instance>) -> Result<Arc<Self>> {
         Ok(Arc::new(Self(owner.evidence.text()?), GFP_KERNEL)?)
     }
+}
+
+impl File for Log {
+    const SHOWS: Shows = Shows::Log;
 
     fn size(&self) -> Result<u64> {
         Ok(self.0.len() as u64)
@@ -103,10 +108,8 @@ impl Vmcore {
     }
 }
 
-impl File for Vmcore {
+impl Open for Vmcore {
     type Owner = Instance;
-    const NAME: &'static CStr = c"vmcore";
-    const SHOWS: Shows = Shows::Memory;
 
     fn open(owner: ArcBorrow<'_, Instance>) -> Result<Arc<Self>> {
         Arc::pin_init(
@@ -114,6 +117,10 @@ impl File for Vmcore {
             GFP_KERNEL,
         )
     }
+}
+
+impl File for Vmcore {
+    const SHOWS: Shows = Shows::Memory;
 
     fn size(&self) -> Result<u64> {
         self.with(|core, _| Ok(core.size()))

@@ -11,6 +11,7 @@
 use super::{
     attribute::{self, Page},
     file::{self, File},
+    misc::Registration,
     stream::{self, Stream}, //
 };
 use core::{
@@ -41,7 +42,7 @@ struct Ops {
 
 /// `struct mk_device`, known to C only.
 #[repr(C)]
-pub(super) struct RawDevice(Opaque<()>);
+struct RawDevice(Opaque<()>);
 
 unsafe extern "C" {
     safe fn mk_class_register() -> c_int;
@@ -100,8 +101,7 @@ impl Drop for Class {
 
 /// A registered device.
 struct Device {
-    files: KVec<file::Registration>,
-    streams: KVec<stream::Registration>,
+    files: KVec<Registration>,
     raw: NonNull<RawDevice>,
     data: *const c_void,
     /// Drops the `Arc<T>` behind `data`; the type is known to [`Device::new`] only.
@@ -130,7 +130,6 @@ impl Device {
         match raw {
             Ok(raw) => Ok(Self {
                 files: KVec::new(),
-                streams: KVec::new(),
                 raw,
                 data,
                 give_back: give_back::<T>,
@@ -148,7 +147,6 @@ impl Drop for Device {
     fn drop(&mut self) {
         // They go before their parent.
         self.files.clear();
-        self.streams.clear();
         // SAFETY: Registered by `new`, unregistered here only.
         unsafe { mk_device_unregister(self.raw.as_ptr()) };
         // SAFETY: Given away by `new` with the same type; callbacks have left, and none will come.
@@ -189,38 +187,47 @@ impl Slot {
         Ok(())
     }
 
-    /// Adds a character device below the registered one.
+    /// Adds a character device that shows bytes below the registered one: `folder`/`name`.
     ///
     /// # Errors
     ///
-    /// ENODEV when there is none, and those of [`file::Registration::new`].
-    pub(crate) fn add_file<T: File>(&self, owner: Arc<T::Owner>) -> Result {
-        let mut slot = self.device.lock();
-        let device = slot.as_mut().get_mut().as_mut().ok_or(ENODEV)?;
-        // SAFETY: Registered as long as it is in the slot, and its files are dropped first.
-        let file = unsafe { file::Registration::new::<T>(device.raw.as_ptr(), owner)? };
-        Ok(device.files.push(file, GFP_KERNEL)?)
+    /// ENODEV when there is none, and those of [`file::register`].
+    pub(crate) fn add_file<T: File>(
+        &self,
+        folder: &CStr,
+        name: &CStr,
+        owner: Arc<T::Owner>,
+    ) -> Result {
+        self.add(|parent| {
+            // SAFETY: By the contract of `add`.
+            unsafe { file::register::<T>(parent, folder, name, owner) }
+        })
     }
 
-    /// Adds a stream below the registered one, in its folder.
+    /// Adds a stream likewise.
     ///
     /// # Errors
     ///
-    /// ENODEV when there is none, and those of [`stream::Registration::new`].
+    /// ENODEV when there is none, and those of [`stream::register`].
     pub(crate) fn add_stream<T: Stream>(
         &self,
         folder: &CStr,
         name: &CStr,
         owner: Arc<T::Owner>,
     ) -> Result {
+        self.add(|parent| {
+            // SAFETY: By the contract of `add`.
+            unsafe { stream::register_below::<T>(parent, folder, name, owner) }
+        })
+    }
+
+    /// Adds what `register` makes; the parent that it gets stays registered until that is dropped.
+    fn add(&self, register: impl FnOnce(*mut c_void) -> Result<Registration>) -> Result {
         let mut slot = self.device.lock();
         let device = slot.as_mut().get_mut().as_mut().ok_or(ENODEV)?;
-        // SAFETY: Registered as long as it is in the slot, and its streams are dropped first.
-        let stream = unsafe {
-            let parent = mk_device_of(device.raw.as_ptr());
-            stream::Registration::below::<T>(parent, folder, name, owner)?
-        };
-        Ok(device.streams.push(stream, GFP_KERNEL)?)
+        // SAFETY: Registered as long as it is in the slot, and its files are dropped first.
+        let file = register(unsafe { mk_device_of(device.raw.as_ptr()) })?;
+        Ok(device.files.push(file, GFP_KERNEL)?)
     }
 
     /// Unregisters the device, if there is one. Waits for its callbacks, so it cannot be called

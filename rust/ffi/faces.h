@@ -2,7 +2,7 @@
 /*
  * Prototypes of the C shim, the half that users see: configfs, the class
  * device and its files, /proc/multikernel. Mirrored by configfs.rs, class.rs,
- * file.rs and proc.rs.
+ * misc.rs, file.rs, stream.rs and proc.rs.
  *
  * @data is always an Arc<T> that Rust gave away with Arc::into_raw(); the
  * functions in the tables below know the T. C never looks behind it.
@@ -16,8 +16,7 @@ struct config_item;
 struct device;
 struct file;
 struct mk_device;
-struct mk_file;
-struct mk_stream;
+struct mk_misc;
 struct poll_table_struct;
 struct proc_dir_entry;
 struct seq_file;
@@ -53,15 +52,20 @@ struct mk_device_ops {
 	ssize_t (*ping_store)(const void *data, const char *text, size_t len);
 };
 
-/* What a character device below a class device does; all may sleep. */
-struct mk_file_ops {
-	/* What it takes to open it; it shows memory: nor may the host be locked down. */
-	int capability;
-	bool is_memory;
+/* What every character device does; all may sleep. */
+struct mk_misc_ops {
 	/* On success *file is an Arc that the open file owns. */
 	int (*open)(const void *data, const void **file);
 	/* The file is closed: gives its Arc back. */
 	void (*release)(const void *file);
+};
+
+/* What one below a class device does that shows bytes; all may sleep. */
+struct mk_file_ops {
+	struct mk_misc_ops misc;
+	/* What it takes to open it; it shows memory: nor may the host be locked down. */
+	int capability;
+	bool is_memory;
 	s64 (*size)(const void *file);
 	/* At most @len bytes from @pos on; 0 at the end. */
 	ssize_t (*read)(const void *file, u64 pos, u8 *to, size_t len);
@@ -69,10 +73,7 @@ struct mk_file_ops {
 
 /* What a stream to a peer kernel does; all but poll may sleep. */
 struct mk_stream_ops {
-	/* On success *file is an Arc that the open file owns. */
-	int (*open)(const void *data, const void **file);
-	/* The file is closed: gives its Arc back. */
-	void (*release)(const void *file);
+	struct mk_misc_ops misc;
 	/* How many bytes there are, once there are some; 0 at the end. */
 	ssize_t (*wait)(const void *file, bool nonblock);
 	/* Takes what there is, without waiting. */
@@ -97,15 +98,12 @@ void mk_device_unregister(struct mk_device *mdev);
 void mk_device_changed(struct mk_device *mdev, const char *state, size_t len);
 struct device *mk_device_of(struct mk_device *mdev);
 
-/* file.c */
-struct mk_file *mk_file_register(struct mk_device *mdev, const char *name,
+/* misc.c, file.c, stream.c */
+struct mk_misc *mk_file_register(struct device *parent, const char *folder, const char *name,
 				 const struct mk_file_ops *ops, const void *data);
-void mk_file_unregister(struct mk_file *mfile);
-
-/* stream.c */
-struct mk_stream *mk_stream_register(struct device *parent, const char *folder, const char *name,
-				     const struct mk_stream_ops *ops, const void *data);
-void mk_stream_unregister(struct mk_stream *stream);
+struct mk_misc *mk_stream_register(struct device *parent, const char *folder, const char *name,
+				   const struct mk_stream_ops *ops, const void *data);
+void mk_misc_unregister(struct mk_misc *misc);
 
 /* proc.c */
 struct proc_dir_entry *mk_proc_create(const char *name,

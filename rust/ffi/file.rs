@@ -1,24 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Character devices below a class device that show bytes: /dev/multikernel/NAME/FILE.
-//!
-//! A registered one owns a reference to the object behind it; an open file owns what it shows.
-//!
-//! C header: [`include/linux/miscdevice.h`](srctree/include/linux/miscdevice.h)
 
 use super::{
     attribute,
-    class::RawDevice, //
+    misc::{self, Open, RawMisc, Registration}, //
 };
-use core::{
-    marker::PhantomData,
-    ptr::NonNull, //
-};
+use core::marker::PhantomData;
 use kernel::{
-    error::{from_err_ptr, from_result},
+    error::from_result,
     prelude::*,
-    sync::{Arc, ArcBorrow},
-    types::Opaque, //
+    sync::Arc, //
 };
 
 /// CAP_SYS_ADMIN of include/uapi/linux/capability.h.
@@ -36,17 +28,9 @@ pub(crate) enum Shows {
 }
 
 /// An open file.
-pub(crate) trait File: Send + Sync + Sized + 'static {
-    /// The object behind the device.
-    type Owner: Send + Sync + 'static;
-
-    /// Name below the object's folder.
-    const NAME: &'static CStr;
+pub(crate) trait File: Open {
     /// What it shows.
     const SHOWS: Shows;
-
-    /// Opens it, for somebody who may. Must be quick: no other misc device can be opened meanwhile.
-    fn open(owner: ArcBorrow<'_, Self::Owner>) -> Result<Arc<Self>>;
 
     /// Bytes that there are. May sleep.
     fn size(&self) -> Result<u64>;
@@ -58,131 +42,62 @@ pub(crate) trait File: Send + Sync + Sized + 'static {
 /// `struct mk_file_ops`.
 #[repr(C)]
 struct Ops {
+    misc: misc::Ops,
     capability: c_int,
     is_memory: bool,
-    open: unsafe extern "C" fn(*const c_void, *mut *const c_void) -> c_int,
-    release: unsafe extern "C" fn(*const c_void),
     size: unsafe extern "C" fn(*const c_void) -> i64,
     read: unsafe extern "C" fn(*const c_void, u64, *mut u8, usize) -> isize,
 }
 
-/// `struct mk_file`, known to C only.
-#[repr(C)]
-struct RawFile(Opaque<()>);
-
 unsafe extern "C" {
     fn mk_file_register(
-        device: *mut RawDevice,
+        parent: *mut c_void,
+        folder: *const c_char,
         name: *const c_char,
         ops: &'static Ops,
         data: *const c_void,
-    ) -> *mut RawFile;
-    fn mk_file_unregister(file: *mut RawFile);
+    ) -> *mut RawMisc;
 }
 
-/// A registered character device.
-pub(super) struct Registration {
-    raw: NonNull<RawFile>,
-    data: *const c_void,
-    /// Drops the `Arc` behind `data`; the type is known to [`Registration::new`] only.
-    give_back: unsafe fn(*const c_void),
-}
-
-// SAFETY: The driver core synchronises, and the `Arc` behind `data` is `Send`: what it holds is
-// `Send + Sync`.
-unsafe impl Send for Registration {}
-
-impl Registration {
-    /// Makes the device appear below `device`, for `owner`.
-    ///
-    /// # Errors
-    ///
-    /// ENOMEM, EEXIST, EBUSY.
-    ///
-    /// # Safety
-    ///
-    /// `device` is registered, and stays so until the new one is dropped.
-    pub(super) unsafe fn new<T: File>(
-        device: *mut RawDevice,
-        owner: Arc<T::Owner>,
-    ) -> Result<Self> {
-        /// # Safety
-        ///
-        /// As for [`attribute::take_back`].
-        unsafe fn give_back<T>(data: *const c_void) {
-            // SAFETY: By the function's contract.
-            drop(unsafe { attribute::take_back::<T>(data) });
-        }
-
-        let data = attribute::give(owner);
-        let name = T::NAME.as_char_ptr();
-        // SAFETY: `device` by the function's contract; the name is copied, and the operations are
-        // those of the owner behind `data`, which stays until `Drop`.
-        let raw = unsafe { mk_file_register(device, name, &Callbacks::<T>::OPS, data) };
-        match from_err_ptr(raw).and_then(|raw| NonNull::new(raw).ok_or(ENOMEM)) {
-            Ok(raw) => Ok(Self {
-                raw,
-                data,
-                give_back: give_back::<T::Owner>,
-            }),
-            Err(e) => {
-                // SAFETY: No device came to be that could use it.
-                unsafe { give_back::<T::Owner>(data) };
-                Err(e)
-            }
-        }
-    }
-}
-
-impl Drop for Registration {
-    fn drop(&mut self) {
-        // SAFETY: Registered by `new`, unregistered here only.
-        unsafe { mk_file_unregister(self.raw.as_ptr()) };
-        // SAFETY: Given away by `new` with the same type; nobody opens it any more.
-        unsafe { (self.give_back)(self.data) };
+/// Makes a device appear below `parent`, for `owner`.
+///
+/// # Errors
+///
+/// ENOMEM, EEXIST, EBUSY.
+///
+/// # Safety
+///
+/// `parent` is registered, and stays so until the new one is dropped.
+pub(super) unsafe fn register<T: File>(
+    parent: *mut c_void,
+    folder: &CStr,
+    name: &CStr,
+    owner: Arc<T::Owner>,
+) -> Result<Registration> {
+    let (folder, name) = (folder.as_char_ptr(), name.as_char_ptr());
+    // SAFETY: `parent` by the function's contract; the names are copied; the operations are those
+    // of `T`.
+    unsafe {
+        Registration::new::<T>(owner, |data| {
+            mk_file_register(parent, folder, name, &Callbacks::<T>::OPS, data)
+        })
     }
 }
 
 struct Callbacks<T>(PhantomData<T>);
 
-/// Where C calls us.
-///
-/// `data` came from [`attribute::give`] in [`Registration::new`], and is there as long as the
-/// device is registered. `file` came from the same in `open`, and is there until `release`.
+/// Where C calls us; `file` is that of [`misc::Ops`].
 impl<T: File> Callbacks<T> {
     const OPS: Ops = Ops {
+        misc: misc::Ops::new::<T>(),
         capability: match T::SHOWS {
             Shows::Memory => CAP_SYS_ADMIN,
             Shows::Log => CAP_SYSLOG,
         },
         is_memory: matches!(T::SHOWS, Shows::Memory),
-        open: Self::open,
-        release: Self::release,
         size: Self::size,
         read: Self::read,
     };
-
-    /// # Safety
-    ///
-    /// See the impl block; `file` can be written.
-    unsafe extern "C" fn open(data: *const c_void, file: *mut *const c_void) -> c_int {
-        from_result(|| {
-            // SAFETY: See the impl block.
-            let owner = unsafe { attribute::borrow::<T::Owner>(data) };
-            let opened = T::open(owner)?;
-            // SAFETY: By the function's contract.
-            unsafe { file.write(attribute::give(opened)) };
-            Ok(0)
-        })
-    }
-
-    /// # Safety
-    ///
-    /// See the impl block; the last call for this file.
-    unsafe extern "C" fn release(file: *const c_void) {
-        // SAFETY: See the impl block, and by the function's contract.
-        drop(unsafe { attribute::take_back::<T>(file) });
-    }
 
     /// # Safety
     ///

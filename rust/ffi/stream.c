@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The C shim, stream part: character devices through which bytes go to a peer
- * kernel and come from it. Misc devices, as those of file.c.
+ * kernel and come from it: /dev/multikernel/FOLDER/NAME.
  */
 #include <linux/device.h>
 #include <linux/fs.h>
-#include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/poll.h>
 #include <linux/sizes.h>
@@ -13,47 +12,21 @@
 #include <linux/termios.h>
 #include <linux/uaccess.h>
 
-#include "faces.h"
-
-struct mk_stream {
-	struct miscdevice misc;
-	const struct mk_stream_ops *ops;
-	const void *data;
-};
+#include "misc.h"
 
 /* So many bytes go by way of the stack. */
 #define MK_STREAM_SMALL 128
 
-struct mk_open_stream {
-	const struct mk_stream_ops *ops;
-	const void *data;
-};
+static const struct mk_stream_ops *ops_of(const struct mk_open *open)
+{
+	return container_of(open->ops, struct mk_stream_ops, misc);
+}
 
 static int mk_stream_open(struct inode *inode, struct file *file)
 {
-	struct mk_stream *stream = container_of(file->private_data, struct mk_stream, misc);
-	struct mk_open_stream *open = kzalloc_obj(*open);
-	int ret;
+	int ret = mk_misc_open(inode, file);
 
-	if (!open)
-		return -ENOMEM;
-	open->ops = stream->ops;
-	ret = open->ops->open(stream->data, &open->data);
-	if (ret) {
-		kfree(open);
-		return ret;
-	}
-	file->private_data = open;
-	return stream_open(inode, file);
-}
-
-static int mk_stream_release(struct inode *inode, struct file *file)
-{
-	struct mk_open_stream *open = file->private_data;
-
-	open->ops->release(open->data);
-	kfree(open);
-	return 0;
+	return ret ? ret : stream_open(inode, file);
 }
 
 /*
@@ -62,13 +35,13 @@ static int mk_stream_release(struct inode *inode, struct file *file)
  */
 static ssize_t mk_stream_read(struct file *file, char __user *to, size_t len, loff_t *pos)
 {
-	struct mk_open_stream *open = file->private_data;
+	struct mk_open *open = file->private_data;
 	u8 small[MK_STREAM_SMALL], *buffer;
 	ssize_t got = 0;
 
 	/* 0 bytes are taken when another reader was there first. */
 	while (len && !got) {
-		got = open->ops->wait(open->data, file->f_flags & O_NONBLOCK);
+		got = ops_of(open)->wait(open->data, file->f_flags & O_NONBLOCK);
 		if (got <= 0)
 			break;
 		got = min3((size_t)got, len, (size_t)SZ_8K);
@@ -78,7 +51,7 @@ static ssize_t mk_stream_read(struct file *file, char __user *to, size_t len, lo
 		if (!buffer)
 			return -ENOMEM;
 		memset(buffer, 0, got);
-		got = open->ops->take(open->data, buffer, got);
+		got = ops_of(open)->take(open->data, buffer, got);
 		if (got > 0 && copy_to_user(to, buffer, got))
 			got = -EFAULT;
 		if (buffer != small)
@@ -89,7 +62,7 @@ static ssize_t mk_stream_read(struct file *file, char __user *to, size_t len, lo
 
 static ssize_t mk_stream_write(struct file *file, const char __user *from, size_t len, loff_t *pos)
 {
-	struct mk_open_stream *open = file->private_data;
+	struct mk_open *open = file->private_data;
 	ssize_t put = 0;
 	u8 small[MK_STREAM_SMALL], *buffer = small;
 	size_t done = 0;
@@ -106,7 +79,7 @@ static ssize_t mk_stream_write(struct file *file, const char __user *from, size_
 		put = -EFAULT;
 		if (copy_from_user(buffer, from + done, part))
 			break;
-		put = open->ops->write(open->data, buffer, part, file->f_flags & O_NONBLOCK);
+		put = ops_of(open)->write(open->data, buffer, part, file->f_flags & O_NONBLOCK);
 		if (put <= 0)
 			break;
 		done += put;
@@ -118,27 +91,27 @@ static ssize_t mk_stream_write(struct file *file, const char __user *from, size_
 
 static __poll_t mk_stream_poll(struct file *file, poll_table *wait)
 {
-	struct mk_open_stream *open = file->private_data;
+	struct mk_open *open = file->private_data;
 
-	return (__force __poll_t)open->ops->poll(open->data, file, wait);
+	return (__force __poll_t)ops_of(open)->poll(open->data, file, wait);
 }
 
 static long mk_stream_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
-	struct mk_open_stream *open = file->private_data;
+	struct mk_open *open = file->private_data;
 	struct winsize size;
 
 	if (cmd != TIOCSWINSZ)
 		return -ENOTTY;
 	if (copy_from_user(&size, (void __user *)arg, sizeof(size)))
 		return -EFAULT;
-	return open->ops->resize(open->data, size.ws_row, size.ws_col);
+	return ops_of(open)->resize(open->data, size.ws_row, size.ws_col);
 }
 
 static const struct file_operations mk_stream_fops = {
 	.owner = THIS_MODULE,
 	.open = mk_stream_open,
-	.release = mk_stream_release,
+	.release = mk_misc_release,
 	.read = mk_stream_read,
 	.write = mk_stream_write,
 	.poll = mk_stream_poll,
@@ -146,36 +119,8 @@ static const struct file_operations mk_stream_fops = {
 	.compat_ioctl = compat_ptr_ioctl,
 };
 
-struct mk_stream *mk_stream_register(struct device *parent, const char *folder, const char *name,
-				     const struct mk_stream_ops *ops, const void *data)
+struct mk_misc *mk_stream_register(struct device *parent, const char *folder, const char *name,
+				   const struct mk_stream_ops *ops, const void *data)
 {
-	struct mk_stream *stream = kzalloc_obj(*stream);
-	int ret = -ENOMEM;
-
-	if (!stream)
-		return ERR_PTR(-ENOMEM);
-	stream->ops = ops;
-	stream->data = data;
-	stream->misc.minor = MISC_DYNAMIC_MINOR;
-	stream->misc.fops = &mk_stream_fops;
-	stream->misc.parent = parent;
-	stream->misc.mode = 0600;
-	/* The slashes become folders in /dev, and '!' in sysfs. */
-	stream->misc.name = kasprintf(GFP_KERNEL, "multikernel/%s/%s", folder, name);
-	if (!stream->misc.name)
-		goto free;
-	ret = misc_register(&stream->misc);
-	if (!ret)
-		return stream;
-	kfree(stream->misc.name);
-free:
-	kfree(stream);
-	return ERR_PTR(ret);
-}
-
-void mk_stream_unregister(struct mk_stream *stream)
-{
-	misc_deregister(&stream->misc);
-	kfree(stream->misc.name);
-	kfree(stream);
+	return mk_misc_register(parent, folder, name, 0600, &mk_stream_fops, &ops->misc, data);
 }
