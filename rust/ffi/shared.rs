@@ -28,8 +28,8 @@ unsafe extern "C" {
 ///
 /// # Invariants
 ///
-/// `start` is aligned to a page and `size` bytes are mapped there. No Rust reference to them exists
-/// but those to [`Atomic`] words.
+/// `start` is aligned to a page and `size` bytes, whole words, are mapped there. No Rust reference
+/// to them exists but those to [`Atomic`] words.
 #[derive(Copy, Clone)]
 pub(crate) struct SharedMemory {
     start: NonNull<u8>,
@@ -45,11 +45,8 @@ impl SharedMemory {
     /// `range`, if it lies in `pages`.
     pub(crate) fn new(pages: &Pages, range: Range) -> Option<Self> {
         let start = NonNull::new(pages.address(range)?)?;
-        // INVARIANT: `address` has checked it, and lent pages are not referred to while they are lent.
-        Some(Self {
-            start,
-            size: usize::try_from(range.size).ok()?,
-        })
+        // SAFETY: `address` has checked it, and lent pages are not referred to while they are lent.
+        Some(unsafe { Self::mapped(start, usize::try_from(range.size).ok()?) })
     }
 
     /// `size` bytes from `start` on.
@@ -59,18 +56,24 @@ impl SharedMemory {
     /// They are mapped, aligned to a page, as long as the result is used, and nothing refers to them.
     pub(super) unsafe fn mapped(start: NonNull<u8>, size: usize) -> Self {
         // INVARIANT: By the function's contract.
-        Self { start, size }
+        Self {
+            start,
+            size: size & !(size_of::<u64>() - 1),
+        }
     }
 
     fn word(&self, at: usize) -> Option<&Atomic<u64>> {
-        let inside = at % size_of::<u64>() == 0 && at.checked_add(size_of::<u64>())? <= self.size;
+        // Both are multiples of a word's size.
+        let inside = at % size_of::<u64>() == 0 && at < self.size;
         // SAFETY: Mapped by the invariant, aligned, and only used atomically.
-        inside.then(|| unsafe { Atomic::from_ptr(self.start.as_ptr().wrapping_add(at).cast()) })
+        inside.then(|| unsafe { Atomic::from_ptr(self.start.add(at).cast().as_ptr()) })
     }
 
     /// The address of `len` bytes at `at`, if they are in the region.
     fn bytes(&self, at: usize, len: usize) -> Option<*mut u8> {
-        (at.checked_add(len)? <= self.size).then(|| self.start.as_ptr().wrapping_add(at))
+        let inside = at <= self.size && len <= self.size.wrapping_sub(at);
+        // SAFETY: Mapped by the invariant, or just behind what is.
+        inside.then(|| unsafe { self.start.add(at).as_ptr() })
     }
 }
 

@@ -53,6 +53,7 @@ impl Control {
     }
 
     /// Checks what the peer wrote. Bytes behind the first 8 are of later versions.
+    #[inline(always)]
     pub fn decode(bytes: &[u8]) -> Result<Self, Violation> {
         let word = u64::from_le_bytes(*bytes.first_chunk().ok_or(Violation::Control)?);
         let (port, value) = ((word >> 16) as u16, (word >> 32) as u32);

@@ -33,14 +33,8 @@ pub fn look<M: Shared>(
     mut pause: impl FnMut() -> bool,
 ) -> Option<Message> {
     for _ in 0..looks {
-        match link.look() {
-            Ok(true) => {}
-            Ok(false) if pause() => continue,
-            _ => return None,
-        }
         match link.receive(buffer) {
-            // There is more to come of it.
-            Ok(None) => {}
+            Ok(None) if pause() => {}
             Ok(message) => return message,
             Err(_) => return None,
         }

@@ -192,6 +192,7 @@ impl<M: Shared> Link<M> {
     }
 
     /// Ends the session because the peer broke a rule, which it is to be rung for.
+    #[cold]
     pub fn violated(&mut self, violation: Violation) -> Error {
         self.violations = self.violations.saturating_add(1);
         self.last_violation = Some(violation);
@@ -205,7 +206,16 @@ impl<M: Shared> Link<M> {
     /// # Errors
     ///
     /// `Full` when nothing was sent.
+    #[inline]
     pub fn send(&mut self, class: Class, bytes: &[u8]) -> Result<usize, Error> {
+        if self.sending.is_none() && bytes.len() <= self.frame_max() as usize {
+            return self.push(class, Part::Last, bytes).map(|()| bytes.len());
+        }
+        self.send_parts(class, bytes)
+    }
+
+    #[cold]
+    fn send_parts(&mut self, class: Class, bytes: &[u8]) -> Result<usize, Error> {
         let before = match self.sending {
             Some(sending) if sending.class != class => return Err(Error::Unfinished),
             Some(sending) => sending.length,
@@ -216,24 +226,16 @@ impl<M: Shared> Link<M> {
         }
         let mut sent = 0;
         loop {
-            let duplex = self.handshake.duplex().ok_or(Error::NotOpen)?;
             let rest = bytes.get(sent..).unwrap_or(&[]);
-            let longest = duplex.producer.frame_max() as usize;
+            let longest = self.frame_max() as usize;
             let (frame, part) = match rest.get(..longest) {
                 Some(first) if rest.len() > longest => (first, Part::More),
                 _ => (rest, Part::Last),
             };
-            let head = Head {
-                length: frame.len() as u32,
-                class,
-                part,
-            };
-            match duplex.producer.push(&self.memory, head, frame) {
+            match self.push(class, part, frame) {
                 Ok(()) => {}
-                Err(SendError::Full) if sent > 0 => return Ok(sent),
-                Err(SendError::Full) => return Err(Error::Full),
-                Err(SendError::TooLong) => return Err(Error::TooLong),
-                Err(SendError::Violation(violation)) => return Err(self.violated(violation)),
+                Err(Error::Full) if sent > 0 => return Ok(sent),
+                Err(error) => return Err(error),
             }
             sent = sent.saturating_add(frame.len());
             if part == Part::Last {
@@ -245,74 +247,97 @@ impl<M: Shared> Link<M> {
         }
     }
 
-    /// Makes an unfinished message void.
-    pub fn abort(&mut self) -> Result<(), Error> {
-        let Some(Unfinished { class, .. }) = self.sending else {
-            return Ok(());
-        };
+    /// Sends a frame.
+    fn push(&mut self, class: Class, part: Part, frame: &[u8]) -> Result<(), Error> {
         let duplex = self.handshake.duplex().ok_or(Error::NotOpen)?;
         let head = Head {
-            length: 0,
+            // CAST: Longer ones are refused for what they are cut to, too.
+            length: frame.len() as u32,
             class,
-            part: Part::Abort,
+            part,
         };
-        match duplex.producer.push(&self.memory, head, &[]) {
-            Ok(()) => self.sending = None,
-            Err(SendError::Violation(violation)) => return Err(self.violated(violation)),
-            Err(_) => return Err(Error::Full),
+        match duplex.producer.push(&self.memory, head, frame) {
+            Ok(()) => Ok(()),
+            Err(SendError::Full) => Err(Error::Full),
+            Err(SendError::TooLong) => Err(Error::TooLong),
+            Err(SendError::Violation(violation)) => Err(self.violated(violation)),
+        }
+    }
+
+    /// Makes an unfinished message void.
+    pub fn abort(&mut self) -> Result<(), Error> {
+        if let Some(Unfinished { class, .. }) = self.sending {
+            self.push(class, Part::Abort, &[])?;
+            self.sending = None;
         }
         Ok(())
     }
 
     /// Receives a message, if one is complete. Until it is, each call gets the same buffer.
     ///
+    /// The peer is not told of all that was received before [`Link::tell`] or [`Link::sleep`].
+    ///
     /// # Errors
     ///
     /// `TooLong` when it does not fit: it stays, for a larger buffer with the same start. `Void`
     /// when the peer gave up in the middle: what comes next is another message.
+    #[inline(always)]
     pub fn receive(&mut self, buffer: &mut [u8]) -> Result<Option<Message>, Error> {
         loop {
             let duplex = self.handshake.duplex().ok_or(Error::NotOpen)?;
-            let filled = self.receiving.map_or(0, |message| message.length);
-            let room = buffer.get_mut(filled..).unwrap_or(&mut []);
-            let head = match duplex.consumer.pop(&self.memory, room) {
-                Ok(Some(head)) => head,
-                Ok(None) => return Ok(None),
-                Err(ReceiveError::TooLong(more))
-                    if more as usize <= MESSAGE_MAX.saturating_sub(filled) =>
-                {
-                    return Err(Error::TooLong)
-                }
-                Err(ReceiveError::TooLong(_)) => return Err(self.violated(Violation::Message)),
-                Err(ReceiveError::Violation(violation)) => return Err(self.violated(violation)),
-            };
-            let length = filled.saturating_add(head.length as usize);
-            let class = head.class;
-            let goes_on = match self.receiving {
-                Some(message) => message.class == class,
-                None => head.part != Part::Abort,
-            };
-            if !goes_on || length > MESSAGE_MAX {
-                return Err(self.violated(Violation::Message));
+            if !duplex.consumer.look(&self.memory) {
+                return Ok(None);
             }
-            self.receiving = None;
-            match head.part {
-                Part::More => self.receiving = Some(Unfinished { class, length }),
-                Part::Last => return Ok(Some(Message { class, length })),
-                Part::Abort => return Err(Error::Void),
+            if let Some(message) = self.receive_frame(buffer)? {
+                return Ok(Some(message));
             }
         }
     }
 
-    /// Whether [`Link::receive`] has something to receive. It does more when it has not: the peer is
-    /// told what was received, and is not for as long as only this is called.
-    ///
-    /// # Errors
-    ///
-    /// `NotOpen`.
-    pub fn look(&mut self) -> Result<bool, Error> {
+    /// Receives a frame that is there: a message if it is the last one of that.
+    #[inline(always)]
+    fn receive_frame(&mut self, buffer: &mut [u8]) -> Result<Option<Message>, Error> {
         let duplex = self.handshake.duplex().ok_or(Error::NotOpen)?;
-        Ok(duplex.consumer.look(&self.memory))
+        let filled = self.receiving.map_or(0, |message| message.length);
+        let room = buffer.get_mut(filled..).unwrap_or(&mut []);
+        let head = match duplex.consumer.take(&self.memory, room) {
+            Ok(head) => head,
+            Err(ReceiveError::TooLong(more))
+                if more as usize <= MESSAGE_MAX.saturating_sub(filled) =>
+            {
+                return Err(Error::TooLong)
+            }
+            Err(ReceiveError::TooLong(_)) => return Err(self.violated(Violation::Message)),
+            Err(ReceiveError::Violation(violation)) => return Err(self.violated(violation)),
+        };
+        if self.receiving.is_none() && head.part == Part::Last {
+            let (class, length) = (head.class, head.length as usize);
+            return Ok(Some(Message { class, length }));
+        }
+        self.join(head)
+    }
+
+    /// Takes note of a frame of several that make a message.
+    #[cold]
+    fn join(&mut self, head: Head) -> Result<Option<Message>, Error> {
+        let class = head.class;
+        let (before, goes_on) = match self.receiving {
+            Some(message) => (message.length, message.class == class),
+            None => (0, head.part != Part::Abort),
+        };
+        let length = before.saturating_add(head.length as usize);
+        if !goes_on || length > MESSAGE_MAX {
+            return Err(self.violated(Violation::Message));
+        }
+        self.receiving = None;
+        match head.part {
+            Part::More => {
+                self.receiving = Some(Unfinished { class, length });
+                Ok(None)
+            }
+            Part::Last => Ok(Some(Message { class, length })),
+            Part::Abort => Err(Error::Void),
+        }
     }
 
     /// Bytes of the longest frame, which is sent whole or not at all; 0 without a session.

@@ -48,16 +48,12 @@ impl Ring {
         self.slots_at.wrapping_add(index as usize * LINE)
     }
 
-    /// The two parts of `length` bytes of data from `line` on: offset and bytes of the first one,
-    /// offset of the second.
-    fn data(&self, line: u32, length: usize) -> (usize, usize, usize) {
+    /// Offset of the data at `line`, and how many bytes there are from there to the end; what is
+    /// longer goes on at the start.
+    fn data(&self, line: u32) -> (usize, usize) {
         let start = (line & self.lines.wrapping_sub(1)) as usize * LINE;
-        let room = (self.lines as usize * LINE).saturating_sub(start);
-        (
-            self.data_at.wrapping_add(start),
-            length.min(room),
-            self.data_at,
-        )
+        let room = (self.lines as usize * LINE).wrapping_sub(start);
+        (self.data_at.wrapping_add(start), room)
     }
 }
 
@@ -66,7 +62,8 @@ fn lines(length: u32) -> u32 {
     if length as usize <= INLINE_MAX {
         0
     } else {
-        length.div_ceil(LINE as u32)
+        // No frame is so long that this wraps.
+        length.wrapping_add(LINE as u32 - 1) / LINE as u32
     }
 }
 
@@ -165,6 +162,7 @@ impl Producer {
     }
 
     /// Takes the consumer's word for what it has received, if it can be true.
+    #[cold]
     fn update(&mut self, memory: &impl Shared) -> Result<(), Violation> {
         let at = self.ring.credits_at;
         // ORDERING: acquire pairs with the release in `Consumer::tell`: the consumer's copying was
@@ -201,17 +199,20 @@ impl Producer {
             }
         }
         let slot = self.ring.slot(self.sent.frames);
+        let word = head.encode();
         if lines == 0 {
             memory.write(slot.wrapping_add(PAYLOAD), payload);
         } else {
-            let (at, room, start) = self.ring.data(self.sent.lines, payload.len());
-            let (first, second) = payload.split_at_checked(room).unwrap_or((payload, &[]));
-            memory.write(at, first);
-            if !second.is_empty() {
-                memory.write(start, second);
+            let (at, room) = self.ring.data(self.sent.lines);
+            match payload.split_at_checked(room) {
+                Some((first, second)) => {
+                    memory.write(at, first);
+                    memory.write(self.ring.data_at, second);
+                }
+                None => memory.write(at, payload),
             }
         }
-        memory.store(slot.wrapping_add(HEAD), head.encode());
+        memory.store(slot.wrapping_add(HEAD), word);
         // ORDERING: release pairs with the acquire in `Consumer::pop`: who sees the stamp sees the
         // frame.
         memory.store_release(slot, stamp(self.generation, self.sent.frames));
@@ -275,6 +276,8 @@ pub struct Consumer {
     ring: Ring,
     generation: u32,
     received: Count,
+    /// Where the stamp of the next frame will be, and which.
+    awaited: (usize, u64),
     told: Count,
     /// Frames told when the producer's sleep was looked at last.
     looked: u32,
@@ -287,6 +290,7 @@ impl Consumer {
             ring,
             generation,
             received: Count::START,
+            awaited: Self::await_frame(&ring, generation, Count::START),
             told: Count::START,
             looked: FIRST,
         };
@@ -301,7 +305,7 @@ impl Consumer {
         memory.store_release(at, stamp(self.generation, count.frames));
     }
 
-    /// Tells the producer what was received, unless it knows.
+    /// Tells the producer what was received, unless it knows. [`Consumer::pop`] does so at times.
     pub fn tell(&mut self, memory: &impl Shared) {
         if self.told != self.received {
             self.write_credits(memory);
@@ -309,25 +313,30 @@ impl Consumer {
         }
     }
 
+    fn await_frame(ring: &Ring, generation: u32, received: Count) -> (usize, u64) {
+        let frame = received.frames;
+        (ring.slot(frame), stamp(generation, frame))
+    }
+
     /// Where the stamp of the next frame will be, and which.
     pub fn awaited(&self) -> (usize, u64) {
-        let frame = self.received.frames;
-        (self.ring.slot(frame), stamp(self.generation, frame))
+        self.awaited
     }
 
     /// Whether the next frame is there.
     pub fn has_frame(&self, memory: &impl Shared) -> bool {
         // ORDERING: acquire pairs with the release in `Producer::push`.
-        let (at, stamp) = self.awaited();
+        let (at, stamp) = self.awaited;
         memory.load_acquire(at) == stamp
     }
 
     /// Whether the next frame is there, for those who look for it again and again.
+    #[inline]
     pub fn look(&self, memory: &impl Shared) -> bool {
         let there = self.has_frame(memory);
         if !there {
             // So that data come together with their stamp, not one after the other.
-            memory.prefetch(self.ring.data(self.received.lines, 0).0);
+            memory.prefetch(self.ring.data(self.received.lines).0);
         }
         there
     }
@@ -341,10 +350,18 @@ impl Consumer {
         to: &mut [u8],
     ) -> Result<Option<Head>, ReceiveError> {
         if !self.look(memory) {
-            self.tell(memory);
             return Ok(None);
         }
-        let slot = self.ring.slot(self.received.frames);
+        self.take(memory, to).map(Some)
+    }
+
+    /// Receives the frame that [`Consumer::look`] has seen.
+    pub(super) fn take(
+        &mut self,
+        memory: &impl Shared,
+        to: &mut [u8],
+    ) -> Result<Head, ReceiveError> {
+        let (slot, _) = self.awaited;
         // The peer may change it from here on: this copy counts.
         let head = Head::decode(memory.load(slot.wrapping_add(HEAD)), self.ring.frame_max())
             .map_err(ReceiveError::Violation)?;
@@ -355,20 +372,21 @@ impl Consumer {
         if lines == 0 {
             memory.read(slot.wrapping_add(PAYLOAD), to);
         } else {
-            let (at, room, start) = self.ring.data(self.received.lines, to.len());
-            if let Some((first, second)) = to.split_at_mut_checked(room) {
+            let (at, room) = self.ring.data(self.received.lines);
+            if room >= to.len() {
+                memory.read(at, to);
+            } else if let Some((first, second)) = to.split_at_mut_checked(room) {
                 memory.read(at, first);
-                if !second.is_empty() {
-                    memory.read(start, second);
-                }
+                memory.read(self.ring.data_at, second);
             }
         }
         self.received = self.received.plus(lines);
+        self.awaited = Self::await_frame(&self.ring, self.generation, self.received);
         let untold = self.received.since(self.told);
         if untold.frames >= self.ring.slots / 4 || untold.lines >= self.ring.lines / 4 {
             self.tell(memory);
         }
-        Ok(Some(head))
+        Ok(head)
     }
 
     /// Whether the producer was told something since its sleep was looked at.

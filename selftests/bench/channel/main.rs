@@ -9,6 +9,7 @@ mod queues;
 mod transport;
 
 use machine::{bind, now, ns};
+use multikernel_portable::channel::hello::Doorbell;
 use std::{
     env,
     hint::black_box,
@@ -39,8 +40,14 @@ const STREAM_BYTES: usize = 256 << 20;
 const STREAM_MESSAGES: usize = 400_000;
 
 type Kind = (&'static str, fn(usize) -> Box<dyn Transport>);
-const KINDS: [Kind; 6] = [
-    ("multikernel", |_| Box::new(transport::channel())),
+const KINDS: [Kind; 7] = [
+    ("multikernel", |_| Box::new(transport::channel(None))),
+    ("multikernel, doorbells", |_| {
+        Box::new(transport::channel(Some(Doorbell {
+            apic_id: 0,
+            vector: 32,
+        })))
+    }),
     ("rtrb", transport::rtrb),
     ("ringbuf", transport::ringbuf),
     ("crossbeam-queue", queues::array_queue),

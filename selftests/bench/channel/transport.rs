@@ -6,7 +6,8 @@
 //! rings have as much room as our data area, queues as many places as we have slots.
 
 use multikernel_portable::channel::{
-    hello::Offer,
+    echo,
+    hello::{Doorbell, Offer},
     link::{Error, Link},
     message::Class, //
 };
@@ -20,6 +21,8 @@ use std::{
 pub const REGION: usize = 256 << 10;
 const BYTES: usize = REGION / 4;
 const PLACES: usize = REGION / 8 / 64;
+/// So often is looked for a message before anything else is due, as the module does.
+const LOOKS: u32 = 32;
 /// What is passed by value, not in a box or as bytes.
 const SMALL: usize = 64;
 type Small = [u8; SMALL];
@@ -54,11 +57,16 @@ impl<E: End + Send> Transport for Pair<E> {
     }
 }
 
-/// The channel, as it would be used: with a look after the session, and at who sleeps.
-pub fn channel() -> Pair<Link<Region>> {
+/// The channel, as it would be used: with looks after the session, and, where sides have a doorbell,
+/// at who sleeps.
+pub fn channel(doorbell: Option<Doorbell>) -> Pair<Link<Region>> {
     let region = Region::new(REGION);
-    let mut host = Link::host(region.clone(), Offer::default(), 0).unwrap();
-    let mut spawn = Link::spawn(region, Offer::default()).unwrap();
+    let offer = Offer {
+        doorbell,
+        ..Offer::default()
+    };
+    let mut host = Link::host(region.clone(), offer, 0).unwrap();
+    let mut spawn = Link::spawn(region, offer).unwrap();
     while host.poll() | spawn.poll() {}
     Pair::of(host, spawn)
 }
@@ -76,8 +84,8 @@ impl End for Link<Region> {
     }
 
     fn receive(&mut self, to: &mut [u8]) {
-        while Link::receive(self, to).unwrap().is_none() {
-            assert!(!self.must_ring() && !self.poll());
+        while echo::look(self, to, LOOKS, || true).is_none() {
+            assert!(!self.tell() && !self.poll());
         }
     }
 }
