@@ -127,7 +127,10 @@ impl Agent {
                 None => match self.channel.link.receive(buffer) {
                     Ok(Some(message)) => message,
                     Err(Error::Void) => continue,
-                    Ok(None) | Err(_) => return turn > 0,
+                    Ok(None) | Err(_) => {
+                        _ = self.channel.link.tell();
+                        return turn > 0;
+                    }
                 },
             };
             let bytes = buffer.get_mut(..message.length).unwrap_or(&mut []);
