@@ -143,6 +143,25 @@ proptest! {
             }
         }
     }
+
+    /// A consumer that only receives, and never tells by itself, keeps no producer waiting.
+    #[test]
+    fn whoever_has_received_all_has_told_enough(
+        lengths in prop::collection::vec(0..=SIZE_MIN / 16, 1..400),
+    ) {
+        let ring = Region::new(SIZE_MIN).unwrap().ring(Role::Host);
+        let longest = ring.frame_max() as usize;
+        let memory = Plain::new(SIZE_MIN);
+        let mut producer = Producer::new(ring, 1);
+        let mut consumer = Consumer::new(ring, 1, &memory);
+        let (payload, mut to) = (vec![7; longest], vec![0; longest]);
+        for length in lengths.into_iter().map(|length| length.min(longest)) {
+            let sent = producer.push(&memory, head(length), &payload[..length]);
+            prop_assert_eq!(sent, Ok(()));
+            prop_assert_eq!(consumer.pop(&memory, &mut to), Ok(Some(head(length))));
+            prop_assert_eq!(consumer.pop(&memory, &mut to), Ok(None));
+        }
+    }
 }
 
 #[test]
