@@ -134,16 +134,6 @@ lock() {
 }
 unlock() { exec {LOCK_FD}>&-; }
 
-as_root() {
-	if [ "$(id -u)" -eq 0 ]; then
-		"$@"
-	elif command -v sudo >/dev/null; then
-		sudo "$@"
-	else
-		die "this needs root: $*" "Run it as root, or install sudo."
-	fi
-}
-
 # --- asking ----------------------------------------------------------------------------
 
 # need_space GIGABYTES FOR WHAT
