@@ -22,13 +22,13 @@ help:
 	@echo '  make kexec-tools   kexec with patches/kexec-tools  [KEXEC_TOOLS_SRC=tree or tarball]'
 	@echo '  make mkctl         mkctl, which runs and looks after instances; its man pages'
 	@echo '  make agent         mk-agent, which speaks for a spawn kernel; its man page'
-	@echo '  make bench         measurements'
+	@echo '  make bench         measurements; writes them to Documentation/benchmarks'
 	@echo '  make bench-boot    the boot of a spawn kernel, phase by phase'
 	@echo '  make audit         what spawn kernels touch of the shared hardware'
-	@echo '  make bench-channel the channel between two processors'
+	@echo '  make bench-channel the channel between two processors, likewise'
 	@echo '  make lint          rustfmt, clippy, checkpatch, shellcheck, sparse, links, unsafe blocks'
 	@echo '  make docs          Documentation as HTML'
-	@echo '  make clean         objects of this checkout; ALL=1: the whole cache, with the kernel'
+	@echo '  make clean         what was built, of every checkout with this cache; ALL=1: with kernel and tools'
 
 demo:
 	@$S/demo
