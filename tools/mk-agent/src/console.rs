@@ -207,6 +207,7 @@ impl Terminal {
             child.env("TERM", "vt220");
         }
         raw::lead_session(&mut child);
+        raw::may_be_killed(&mut child);
         child.spawn()
     }
 

@@ -2,7 +2,7 @@
 
 //! Shutdown and reboot, as the host asks for.
 
-use crate::{channel::Channel, log::log};
+use crate::{channel::Channel, log::log, raw};
 use multikernel_portable::channel::control::Control;
 use rustix::{
     fs::sync,
@@ -121,6 +121,7 @@ impl Power {
             None if Path::new(wish.usual()).exists() => Command::new(wish.usual()),
             None => return Ok(None),
         };
+        raw::may_be_killed(&mut command);
         command.stdin(Stdio::null()).spawn().map(Some)
     }
 

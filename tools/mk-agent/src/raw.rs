@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! All the unsafe code: mapped memory, a scheduler's class, and a child's terminal.
+//! All the unsafe code: mapped memory, a scheduler's class, and what a child begins with.
 
 #![allow(unsafe_code, reason = "here it belongs")]
 
 use multikernel_portable::channel::{layout::Region, shared::Shared};
 use rustix::{
+    fs::{open, Mode, OFlags},
     mm::{mmap, MapFlags, ProtFlags},
     process::{ioctl_tiocsctty, setsid},
 };
@@ -133,4 +134,39 @@ pub fn lead_session(command: &mut Command) {
     };
     // SAFETY: Between fork and exec there are two system calls, and no allocation or lock.
     unsafe { command.pre_exec(lead) };
+}
+
+/// Lets the command be killed when memory is short, which the agent is not to be.
+pub fn may_be_killed(command: &mut Command) {
+    let may = || {
+        // Without /proc there is nothing to take back.
+        if let Ok(file) = open(c"/proc/self/oom_score_adj", OFlags::WRONLY, Mode::empty()) {
+            _ = rustix::io::write(&file, b"0");
+        }
+        Ok(())
+    };
+    // SAFETY: Between fork and exec there are three system calls, and no allocation or lock.
+    unsafe { command.pre_exec(may) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_may_be_killed_whatever_its_parent_is() {
+        let mut child = Command::new("cat");
+        child.arg("/proc/self/oom_score_adj");
+        let protected = || {
+            let file = open(c"/proc/self/oom_score_adj", OFlags::WRONLY, Mode::empty())?;
+            rustix::io::write(&file, b"500")?;
+            Ok(())
+        };
+        // SAFETY: As for `may_be_killed`.
+        unsafe { child.pre_exec(protected) };
+        let said = |child: &mut Command| child.output().unwrap().stdout;
+        assert_eq!(said(&mut child), b"500\n");
+        may_be_killed(&mut child);
+        assert_eq!(said(&mut child), b"0\n");
+    }
 }
