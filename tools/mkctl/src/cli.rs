@@ -33,7 +33,7 @@ Exit status:
   5    the time is up
   6    not permitted
   7    the host is not ready: the module, configfs or kexec is missing
-  130  interrupted; what was made is undone";
+  130  interrupted; what was made is undone, unless it runs already";
 
 /// Runs and looks after kernels beside the running one.
 #[derive(Parser)]

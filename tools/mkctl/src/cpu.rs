@@ -2,7 +2,10 @@
 
 //! CPUs going offline and online in the host.
 
-use crate::{error::Result, host::Host};
+use crate::{
+    error::{Error, Kind, Result},
+    host::Host,
+};
 use multikernel_portable::cpu_list::CpuSet;
 
 fn file(cpu: u32) -> String {
@@ -14,7 +17,16 @@ pub fn is_online(host: &Host, cpu: u32) -> bool {
     host.read(&file(cpu)).is_none_or(|text| text != "0")
 }
 
+/// # Errors
+///
+/// `Failed` for a CPU that there is not, or that cannot go offline.
 pub fn take_offline(host: &Host, cpu: u32) -> Result {
+    if !host.exists(&file(cpu)) {
+        let what = format!("CPU {cpu} is not there, or cannot go offline");
+        return Err(
+            Error::new(Kind::Failed, what).add("'mkctl check' shows those that can be lent")
+        );
+    }
     host.write(&file(cpu), "0")
 }
 

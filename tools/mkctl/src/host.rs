@@ -37,11 +37,13 @@ impl Host {
         Some(String::from_utf8_lossy(&bytes).trim().to_owned())
     }
 
-    /// Writes a value with one write(2), as attributes want it.
+    /// Writes a value with one write(2), as attributes want it. Nothing is an empty line: configfs
+    /// does not take less.
     pub fn write(&self, absolute: &str, value: &str) -> Result {
         let path = self.path(absolute);
         self.explained(&format!("'{value}' to {absolute}"), || {
             let mut file = File::options().write(true).open(path)?;
+            let value = if value.is_empty() { "\n" } else { value };
             file.write(value.as_bytes()).map(drop)
         })
     }
@@ -130,6 +132,14 @@ pub mod tests {
         assert!(told(&[("/sys/module/multikernel/x", "")]).contains("mount -t configfs"));
         let tree = Tree::new(&[("/sys/kernel/config/multikernel/web/cpus", "")]);
         assert!(tree.host.ready().is_ok());
+    }
+
+    #[test]
+    fn nothing_is_written_as_an_empty_line() {
+        let cpus = "/sys/kernel/config/multikernel/web/cpus";
+        let tree = Tree::new(&[(cpus, "")]);
+        tree.host.write(cpus, "").unwrap();
+        assert_eq!(fs::read(tree.host.path(cpus)).unwrap(), b"\n");
     }
 
     #[test]

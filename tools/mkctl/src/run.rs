@@ -137,6 +137,14 @@ impl Made<'_> {
     }
 }
 
+fn kill(instance: &Instance) -> Result {
+    match instance.order(Order::Kill) {
+        // It may have ended by itself meanwhile.
+        Err(_) if !is_alive(&instance.state()?) => Ok(()),
+        result => result.map_err(|error| error.at("kill")),
+    }
+}
+
 /// Removes an instance; `force` kills it first, `online` brings its CPUs back.
 pub fn remove(instance: &Instance, force: bool, online: bool) -> Result {
     let cpus = instance.cpus()?;
@@ -147,14 +155,18 @@ pub fn remove(instance: &Instance, force: bool, online: bool) -> Result {
             let remedy = format!("mkctl rm --force {instance} kills it first");
             return Err(Error::new(Kind::WrongState, what).add(remedy));
         }
-        match instance.order(Order::Kill) {
-            // It may have ended by itself meanwhile.
-            Err(_) if !is_alive(&instance.state()?) => {}
-            result => result.map_err(|error| error.at("kill"))?,
-        }
+        kill(instance)?;
     }
     if instance.state()? != "empty" {
-        let unloaded = Kexec::find()?.unload(instance);
+        let kexec = Kexec::find()?;
+        let unloaded = kexec.unload(instance).or_else(|error| {
+            // What was dead has started again by itself meanwhile; once killed, it does not.
+            if !force || !is_alive(&instance.state()?) {
+                return Err(error);
+            }
+            kill(instance)?;
+            kexec.unload(instance)
+        });
         unloaded.map_err(|error| error.at("unload"))?;
     }
     let host = instance.host;
@@ -207,6 +219,16 @@ mod tests {
         let tree = Tree::new(&[(ONLINE, "0"), ("/sys/kernel/config/multikernel/x/cpus", "")]);
         run_in(&tree, false);
         assert_eq!(tree.host.read(ONLINE).unwrap(), "0");
+    }
+
+    #[test]
+    fn a_cpu_that_is_not_there_is_told() {
+        let tree = Tree::new(&[("/sys/kernel/config/multikernel/x/cpus", "")]);
+        let error = run_in(&tree, false);
+        assert_eq!(error.kind, Kind::Failed);
+        assert!(error
+            .to_string()
+            .starts_with("CPU offline: CPU 2 is not there"));
     }
 
     #[test]
