@@ -51,7 +51,7 @@ trap 'exit 143' TERM HUP
 WORK=''
 temporary_folder() {
 	mkdir -p "$CACHE/tmp"
-	WORK=$(mktemp -d "$CACHE/tmp/XXXXXX")
+	WORK=$(mktemp -d "$CACHE/tmp/$$.XXXXXX")
 	at_exit "rm -rf '$WORK'"
 }
 
