@@ -46,8 +46,18 @@ static DEVICE_ATTR_RW(state);
 static ssize_t reason_show(struct device *dev, struct device_attribute *attr, char *page)
 {
 	struct mk_device *mdev = dev_get_drvdata(dev);
+	ssize_t len = mdev->ops->reason_show(mdev->data, page);
+	char *gap;
 
-	return mdev->ops->reason_show(mdev->data, page);
+	/* What follows the word is of the spawn's kernel log. */
+	if (len > 0 && !ns_capable_noaudit(&init_user_ns, CAP_SYSLOG)) {
+		gap = memchr(page, ' ', len);
+		if (gap) {
+			*gap = '\n';
+			len = gap + 1 - page;
+		}
+	}
+	return len;
 }
 static DEVICE_ATTR_RO(reason);
 
@@ -92,19 +102,24 @@ static int mk_uevent(const struct device *dev, struct kobj_uevent_env *env)
 	return add_uevent_var(env, "MULTIKERNEL_NAME=%s", dev_name(dev));
 }
 
-static const struct class mk_class = {
-	.name = "multikernel",
-	.dev_uevent = mk_uevent,
-};
+/* Not of ours: somebody may hold its directory for longer than there is a module. */
+static struct class *mk_class;
 
 int mk_class_register(void)
 {
-	return class_register(&mk_class);
+	struct class *class = class_create("multikernel");
+
+	if (IS_ERR(class))
+		return PTR_ERR(class);
+	class->dev_uevent = mk_uevent;
+	mk_class = class;
+	return 0;
 }
 
 void mk_class_unregister(void)
 {
-	class_unregister(&mk_class);
+	class_destroy(mk_class);
+	mk_class = NULL;
 }
 
 struct mk_device *mk_device_register(const char *name, const struct mk_device_ops *ops,
@@ -113,7 +128,7 @@ struct mk_device *mk_device_register(const char *name, const struct mk_device_op
 	struct mk_device *mdev;
 	struct device *dev;
 
-	if (!class_is_registered(&mk_class))
+	if (!mk_class)
 		return ERR_PTR(-ENODEV);
 	mdev = kzalloc_obj(*mdev);
 	if (!mdev)
@@ -121,7 +136,7 @@ struct mk_device *mk_device_register(const char *name, const struct mk_device_op
 	mdev->ops = ops;
 	mdev->data = data;
 	/* Callbacks may come before this returns; they do not use mdev->dev. */
-	dev = device_create_with_groups(&mk_class, NULL, MKDEV(0, 0), mdev,
+	dev = device_create_with_groups(mk_class, NULL, MKDEV(0, 0), mdev,
 					mk_device_groups, "%s", name);
 	if (IS_ERR(dev)) {
 		kfree(mdev);

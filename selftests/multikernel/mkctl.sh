@@ -42,12 +42,14 @@ test_run_to_rm() {
 	need_mkctl
 	need_image 7.3
 	equal 'an empty list' "$("$CTL" list --json | /usr/bin/python3 -m json.tool)" '[]'
-	equal 'what run says' "$(runs it 2-3 512M 'mk.do=panic mk.after=2')" 'it runs on CPU 2-3 with 512M'
+	equal 'what run says' "$(runs it 2-3 512M "mk.do=panic mk.after=$((2 * ${MK_SLOW:-1}))")" 'it runs on CPU 2-3 with 512M'
 	equal list "$(of_json 'it["name"], it["state"], it["cpus"], it["memory"], it["starts"], it["detail"]')" \
 		'it running [2, 3] 536870912 1 None'
 	[[ $("$CTL" list) == *'it    running  2-3   512M'* ]] || fail "list says $("$CTL" list)"
 	ends 0 'panicked panic Kernel panic' "$CTL" wait --timeout 2m it
 	[[ $(of_json 'it["detail"]') == 'Kernel panic - not syncing: '* ]] || fail "the detail is $(of_json 'it["detail"]')"
+	# What is of its log is not for everybody.
+	equal 'reason, for nobody' "$(setpriv --reuid=65534 --clear-groups cat "$CLASS/it/reason")" panic
 	ends 0 '=== life 1: panicked, reason panic, ' "$CTL" log it
 	"$CTL" log it | grep -q 'it: CPUs: 2$' || fail 'the log has not what it said'
 	"$CTL" core it "$core"
