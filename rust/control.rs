@@ -44,6 +44,7 @@ impl Faces {
             host_down: registry::host_down,
             may_suspend: kexec::may_suspend,
             cpu_starting: cpu::veto,
+            cpu_online: cpu::left,
         })?;
         // Last: a directory made in between would outlive a failed init.
         let configfs = Subsystem::new::<Instance>()?;

@@ -13,6 +13,7 @@ use kernel::{
         ordering::{Acquire, Full, Relaxed, Release},
         Atomic, //
     },
+    time::{delay::udelay, Delta}, //
 };
 
 /// For each logical CPU: 0, or the APIC id + 1 while it is claimed. The hotplug veto reads nothing
@@ -22,7 +23,7 @@ static CLAIMED: [Atomic<u32>; MAX_CPUS] = [const { Atomic::new(0) }; MAX_CPUS];
 /// For each logical CPU: 1 while it may be running foreign code.
 static RUNNING: [Atomic<u32>; MAX_CPUS] = [const { Atomic::new(0) }; MAX_CPUS];
 
-/// For each logical CPU: 1 from its parking until the host takes it online.
+/// For each logical CPU: 1 from its parking until the host has taken it online.
 static PARKED: [Atomic<u32>; MAX_CPUS] = [const { Atomic::new(0) }; MAX_CPUS];
 
 fn slot(table: &'static [Atomic<u32>; MAX_CPUS], cpu: u32) -> Result<&'static Atomic<u32>> {
@@ -157,13 +158,18 @@ pub(crate) fn veto(cpu: u32) -> Result {
     let Ok(claimed) = slot(&CLAIMED, cpu) else {
         return Ok(());
     };
-    if claimed.load(Acquire) != 0 {
-        return Err(EBUSY);
+    match claimed.load(Acquire) {
+        0 => Ok(()),
+        _ => Err(EBUSY),
     }
+}
+
+/// The host has taken a CPU online, which has left our page for that. Only now: where something else
+/// fails on the way it may be there still.
+pub(crate) fn left(cpu: u32) {
     if let Ok(slot) = slot(&PARKED, cpu) {
         slot.store(0, Release);
     }
-    Ok(())
 }
 
 /// Sends CPUs that are parked, and not online again, to where they need no page of ours: after an
@@ -183,12 +189,22 @@ pub(crate) fn any_claimed() -> bool {
     CLAIMED.iter().any(|slot| slot.load(Relaxed) != 0)
 }
 
+/// Not 0: the host is crashing.
+static CRASHING: Atomic<u32> = Atomic::new(0);
+
+/// Whether the host is crashing: nothing is started any more.
+pub(crate) fn crashing() -> bool {
+    CRASHING.load(Relaxed) != 0
+}
+
 /// Stops every CPU that may be running foreign code: the host is crashing, so no lock is taken.
 pub(crate) fn crash_stop() {
-    // Twice: a CPU that still runs may wake a sibling after the first round.
-    for _ in 0..2 {
-        init_running();
-    }
+    CRASHING.store(1, Relaxed);
+    init_running();
+    // Again: a CPU that still ran may have woken a sibling after the first round, and one of the host's may have
+    // been about to start one.
+    udelay(Delta::from_micros(1000));
+    init_running();
 }
 
 fn init_running() {

@@ -4,6 +4,7 @@
 
 use crate::{
     apic::ApicId,
+    cpu::crashing,
     ffi::{pages::Pages, x86}, //
 };
 use kernel::{
@@ -120,7 +121,7 @@ impl Trampoline {
 
         cpu.send_init();
         udelay(Delta::from_micros(10));
-        cpu.send_startup(self.page);
+        self.send_startup(cpu)?;
         let sent = Instant::<Monotonic>::now();
         let mut second = true;
         // On hardware the proof is there within microseconds, so look often at first.
@@ -138,11 +139,20 @@ impl Trampoline {
                 return Err(ETIMEDOUT);
             }
             if second && waited >= SECOND_SIPI {
-                cpu.send_startup(self.page);
+                self.send_startup(cpu)?;
                 second = false;
             }
             fsleep(Delta::from_micros(200));
         }
+        Ok(())
+    }
+
+    /// Wakes a CPU that waits for it, but not beside the kernel that a crash starts.
+    fn send_startup(&self, cpu: ApicId) -> Result {
+        if crashing() {
+            return Err(ETIMEDOUT);
+        }
+        cpu.send_startup(self.page);
         Ok(())
     }
 

@@ -106,13 +106,34 @@ static int mk_cpu_starting(unsigned int cpu)
 	return mk_rust_cpu_starting(cpu);
 }
 
+static int mk_cpu_online_now(unsigned int cpu)
+{
+	mk_rust_cpu_online(cpu);
+	return 0;
+}
+
+static int mk_online_state;
+
 int mk_hotplug_register(void)
 {
-	return cpuhp_setup_state_nocalls(CPUHP_BP_PREPARE_DYN, "multikernel:lent",
-					 mk_cpu_starting, NULL);
+	int starting, online;
+
+	starting = cpuhp_setup_state_nocalls(CPUHP_BP_PREPARE_DYN, "multikernel:lent",
+					     mk_cpu_starting, NULL);
+	if (starting < 0)
+		return starting;
+	online = cpuhp_setup_state_nocalls(CPUHP_AP_ONLINE_DYN, "multikernel:online",
+					   mk_cpu_online_now, NULL);
+	if (online < 0) {
+		cpuhp_remove_state_nocalls(starting);
+		return online;
+	}
+	mk_online_state = online;
+	return starting;
 }
 
 void mk_hotplug_unregister(int state)
 {
+	cpuhp_remove_state_nocalls(mk_online_state);
 	cpuhp_remove_state_nocalls(state);
 }

@@ -57,6 +57,8 @@ pub(crate) struct Callbacks {
     pub(crate) may_suspend: fn() -> Result,
     /// Called before a CPU goes online; an error keeps it offline.
     pub(crate) cpu_starting: fn(u32) -> Result,
+    /// Called when a CPU is online.
+    pub(crate) cpu_online: fn(u32),
 }
 
 static CALLBACKS: SetOnce<Callbacks> = SetOnce::new();
@@ -156,4 +158,11 @@ extern "C" fn mk_rust_cpu_starting(cpu: c_uint) -> c_int {
         (callbacks.cpu_starting)(cpu)?;
         Ok(0)
     })
+}
+
+#[no_mangle]
+extern "C" fn mk_rust_cpu_online(cpu: c_uint) {
+    if let Some(callbacks) = CALLBACKS.as_ref() {
+        (callbacks.cpu_online)(cpu);
+    }
 }

@@ -83,6 +83,7 @@ void mk_hotplug_unregister(int state);
 
 /* called from C, defined in Rust */
 int mk_rust_cpu_starting(unsigned int cpu);
+void mk_rust_cpu_online(unsigned int cpu);
 int mk_rust_load(unsigned long entry, unsigned long nr_segments,
 		 const struct kexec_segment *segments, unsigned long flags);
 int mk_rust_start(const char *name);
