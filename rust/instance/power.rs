@@ -142,7 +142,10 @@ impl Instance {
             Err((Ok(ready), e)) => {
                 life.phase = Phase::Ready(ready);
                 let (state, reason, detail) = before;
-                self.enter_with(state, reason, |view| view.detail = detail);
+                self.enter_with(state, reason, |view| {
+                    view.detail = detail;
+                    view.stats.failed_starts.count();
+                });
                 Err(e)
             }
             Err((Err(running), e)) => {
@@ -270,7 +273,10 @@ impl Instance {
             return;
         };
         let name = &self.name;
-        if life.started.elapsed() >= Delta::from_millis(restart::STEADY) {
+        // What has not even started has not lived for long.
+        if reason != Reason::StartFailed
+            && life.started.elapsed() >= Delta::from_millis(restart::STEADY)
+        {
             life.row = 0;
         }
         match self.restart().after(reason, life.row) {
