@@ -83,6 +83,17 @@ bool mk_cpu_lone_sibling(unsigned int cpu)
 	return false;
 }
 
+/* xAPIC: the delivery status bit, at most a few microseconds. */
+static void mk_icr_wait(void)
+{
+	unsigned int spins = 0;
+
+	if (x2apic_enabled())
+		return;
+	while ((apic->read(APIC_ICR) & APIC_ICR_BUSY) && spins++ < 100000)
+		cpu_relax();
+}
+
 void mk_icr_write(u32 icr, u32 apic_id)
 {
 	unsigned long flags;
@@ -90,14 +101,10 @@ void mk_icr_write(u32 icr, u32 apic_id)
 	/* x2APIC: writing the ICR does not wait for earlier stores (SDM vol. 3, 12.12.3). */
 	weak_wrmsr_fence();
 	local_irq_save(flags);
+	/* Whom we interrupt may have sent one, which the host does not wait for. */
+	mk_icr_wait();
 	apic->icr_write(icr, apic_id);
-	if (!x2apic_enabled()) {
-		unsigned int spins = 0;
-
-		/* xAPIC: the delivery status bit, at most a few microseconds. */
-		while ((apic->read(APIC_ICR) & APIC_ICR_BUSY) && spins++ < 100000)
-			cpu_relax();
-	}
+	mk_icr_wait();
 	local_irq_restore(flags);
 }
 
