@@ -4,6 +4,7 @@
 
 use crate::{
     ffi::{hooks::Segment, pages::fatal_signal_pending},
+    memory,
     portable::{
         bzimage::Header,
         cmdline,
@@ -94,6 +95,7 @@ impl Image {
             kernel: links.kernel,
             initrd: links.initrd_len,
         })?;
+        spare(name, user)?;
         let kernel = take(roles.kernel)?;
         let mut initrd = roles.initrd.map_or(Ok(KVVec::new()), take)?;
         initrd.truncate(usize::try_from(links.initrd_len)?);
@@ -135,6 +137,21 @@ impl Image {
     pub(crate) fn cmdline(&self) -> &[u8] {
         self.boot_params.get(self.cmdline.clone()).unwrap_or(&[])
     }
+}
+
+/// Whether the host can keep a copy of all that.
+fn spare(name: &Name, user: &[Segment]) -> Result {
+    let bytes = user
+        .iter()
+        .fold(0u64, |sum, s| sum.saturating_add(s.bufsz as u64));
+    let spare = memory::spare();
+    if bytes > spare {
+        pr_err!(
+            "{name}: bufsz of all segments {bytes}: the host has {spare} bytes to spare for a copy; load less\n"
+        );
+        return Err(ENOMEM);
+    }
+    Ok(())
 }
 
 /// Whether ours can be added to this command line, as a start will do. Our longest ones, so that no

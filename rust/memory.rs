@@ -40,6 +40,11 @@ const PAGE: usize = kernel::page::PAGE_SIZE;
 /// Lives that some memory has had.
 static LIVES: Atomic<u64> = Atomic::new(0);
 
+/// Bytes that the host can do without.
+pub(crate) fn spare() -> u64 {
+    pages::available().saturating_sub(HOST_RESERVE)
+}
+
 /// Everything that an instance may touch. Dropping it zeroes it and gives it back.
 pub(crate) struct Memory {
     /// Names in /proc/iomem; first, so that they go before the pages do.
@@ -68,11 +73,9 @@ impl Memory {
             pr_err!("{name}: memory {size}: give a multiple of 2M, at least 2M\n");
             return Err(EINVAL);
         }
-        let available = pages::available();
-        if size > available.saturating_sub(HOST_RESERVE) {
-            pr_err!(
-                "{name}: memory {size}: the host has {available} bytes to spare; ask for less\n"
-            );
+        let spare = spare();
+        if size > spare {
+            pr_err!("{name}: memory {size}: the host has {spare} bytes to spare; ask for less\n");
             return Err(ENOMEM);
         }
         let low_chunk = Pages::low(LOW_CHUNK_PAGES).inspect_err(|_| {
@@ -95,9 +98,24 @@ impl Memory {
             return Err(scattered(name, size));
         }
         let mut resources = KVec::new();
-        for &range in ranges.iter() {
-            let label = CString::try_from_fmt(fmt!("multikernel {name}"))?;
-            resources.push(Resource::new(label, range)?, GFP_KERNEL)?;
+        for range in &ranges {
+            // Where two memory devices meet there are two resources, and none can be in both: then the pieces
+            // get one each, which are of one device.
+            if Self::label(name, &mut resources, range).is_ok() {
+                continue;
+            }
+            for piece in pieces
+                .iter()
+                .map(Pages::range)
+                .filter(|piece| range.contains(piece))
+            {
+                Self::label(name, &mut resources, &piece).inspect_err(|_| {
+                    pr_err!(
+                        "{name}: memory at {:#x}: /proc/iomem has something else there; try again\n",
+                        piece.start
+                    );
+                })?;
+            }
         }
         Ok(Self {
             _resources: resources,
@@ -109,6 +127,13 @@ impl Memory {
             life: LIVES.fetch_add(1, Relaxed),
             used: false,
         })
+    }
+
+    /// Adds a line to /proc/iomem.
+    fn label(name: &Name, resources: &mut KVec<Resource>, range: &Range) -> Result {
+        let label = CString::try_from_fmt(fmt!("multikernel {name}"))?;
+        resources.push(Resource::new(label, *range)?, GFP_KERNEL)?;
+        Ok(())
     }
 
     fn collect(size: u64, node: i32) -> Result<KVec<Pages>> {

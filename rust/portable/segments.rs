@@ -11,6 +11,8 @@ use super::{
 /// KEXEC_SEGMENT_MAX.
 pub const MAX_SEGMENTS: usize = 16;
 const PAGE_MASK: u64 = 4095;
+/// Most bytes of boot_params, which are copied before it is known that they are right.
+pub const BOOT_PARAMS_MAX: u64 = 64 << 10;
 
 /// A segment, without its bytes.
 #[derive(Copy, Clone, Debug)]
@@ -123,7 +125,7 @@ fn offset_in(segment: &Segment, address: u64) -> Option<u64> {
 /// # Errors
 ///
 /// `Inval` when no or two segments are boot_params, the entry is not in one of the others, or
-/// something is left over.
+/// something is left over; `TooBig` for more boot_params than anybody needs.
 pub fn assign(
     entry: u64,
     segments: &[Segment],
@@ -138,6 +140,17 @@ pub fn assign(
             "give exactly one, with HdrS at 0x202",
         );
     };
+    if let Some(segment) = segments
+        .get(zero_page)
+        .filter(|s| s.bufsz > BOOT_PARAMS_MAX)
+    {
+        return Err(Fault {
+            errno: Errno::TooBig,
+            field: "bufsz of boot_params",
+            value: segment.bufsz,
+            remedy: "give the zero page, a command line and a release, 64K at most",
+        });
+    }
     let offset = |i: usize| segments.get(i).and_then(|s| offset_in(s, entry));
     let mut rest = (0..segments.len()).filter(|&i| i != zero_page);
     let kernel = rest.clone().find_map(|i| Some((i, offset(i)?)));

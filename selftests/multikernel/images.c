@@ -101,6 +101,14 @@ TEST_F(load, initrd_larger_than_the_instance)
 	REFUSED(E2BIG, "image 0x910000");
 }
 
+/* They are copied before it is known that they are right. */
+TEST_F(load, too_much_boot_params)
+{
+	self->image.segment[PARAMS].bufsz = 65536 + 4096;
+	self->image.segment[PARAMS].memsz = 65536 + 4096;
+	REFUSED(E2BIG, "bufsz of boot_params 0x11000");
+}
+
 /* Ours are added to it. */
 TEST_F(load, command_line_too_long)
 {

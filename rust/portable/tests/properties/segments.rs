@@ -5,7 +5,9 @@
 use multikernel_portable::{
     bzimage::Header,
     fault::Errno,
-    segments::{assign, check as check_list, check_links, Kernel, Links, Roles, Segment},
+    segments::{
+        assign, check as check_list, check_links, Kernel, Links, Roles, Segment, BOOT_PARAMS_MAX,
+    },
 };
 
 /// The rules for the list, in 128 bits.
@@ -36,6 +38,7 @@ fn roles(entry: u64, segments: &[Segment], is_boot_params: &[bool]) -> Option<Ro
     };
     let (kernels, initrds): (Vec<_>, Vec<_>) = others.into_iter().partition(entered);
     match (&zero_pages[..], &kernels[..], &initrds[..]) {
+        (&[boot_params], ..) if segments[boot_params].bufsz > BOOT_PARAMS_MAX => None,
         (&[boot_params], &[kernel], &[] | &[_]) => Some(Roles {
             kernel,
             entry: entry - segments[kernel].mem,
