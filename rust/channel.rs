@@ -256,7 +256,7 @@ impl Channel {
                 live.exchange.link().close(Verdict::Gone);
                 live.ring();
             }
-            inner.generation = live.exchange.link().generation().max(inner.generation);
+            inner.generation = live.exchange.link().last_generation().max(inner.generation);
         }
         drop(inner);
         self.signs.forget();

@@ -79,9 +79,7 @@ impl Handle {
     /// How many bytes there are; 0 when nothing will come.
     fn waiting(&self, inner: &mut Inner) -> Option<usize> {
         let waiting = if self.number == CONSOLE {
-            let end = inner.gates.end_of(CONSOLE);
-            let more = end.saturating_sub(self.at.load(Relaxed));
-            Some(usize::try_from(more).unwrap_or(usize::MAX)).filter(|&more| more > 0)
+            Some(inner.gates.unseen(self.at.load(Relaxed))).filter(|&more| more > 0)
         } else {
             inner.gates.waiting(self.number)
         };
@@ -284,9 +282,11 @@ impl Stream for Handle {
         if room.is_some_and(|room| room > 0) {
             mask |= bindings::POLLOUT | bindings::POLLWRNORM;
         }
-        let over = inner.live.is_none() || inner.gates.is_broken(self.number);
-        if over {
+        if inner.live.is_none() || inner.gates.is_over(self.number) {
             mask |= bindings::POLLHUP;
+        } else if inner.gates.is_broken(self.number) {
+            // What the peer sends can still be read.
+            mask |= bindings::POLLERR;
         }
         mask
     }

@@ -194,9 +194,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Gates<B> {
             .map_or((at, 0), |gate| gate.queue.copy(at, to))
     }
 
-    /// Number of the next byte of a port.
-    pub fn end_of(&mut self, port: u16) -> u64 {
-        self.find(port).map_or(0, |gate| gate.queue.end())
+    /// How many bytes of the console there are from `at` on.
+    pub fn unseen(&mut self, at: u64) -> usize {
+        self.find(CONSOLE).map_or(0, |gate| gate.queue.behind(at))
     }
 
     /// How many bytes wait on a port; 0 when its end does.
@@ -205,9 +205,15 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Gates<B> {
         (gate.ended || !gate.queue.is_empty()).then(|| gate.queue.len())
     }
 
-    /// Whether the peer was there, and is no more.
+    /// Whether the peer takes nothing more.
     pub fn is_broken(&mut self, port: u16) -> bool {
         self.find(port).is_some_and(|gate| gate.broken)
+    }
+
+    /// Whether nothing goes either way any more.
+    pub fn is_over(&mut self, port: u16) -> bool {
+        self.find(port)
+            .is_some_and(|gate| gate.broken && gate.ended)
     }
 }
 

@@ -128,6 +128,11 @@ impl Handshake {
         self.session.generation
     }
 
+    /// The last generation that this side has given, as a host, or that its word tells.
+    pub fn last_generation(&self) -> u32 {
+        self.generation.max(self.session.generation)
+    }
+
     /// Both ends, if they are open.
     pub fn duplex(&mut self) -> Option<&mut Duplex> {
         match &mut self.state {

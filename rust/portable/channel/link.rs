@@ -89,6 +89,8 @@ pub struct Link<M> {
     receiving: Option<Unfinished>,
     violations: u32,
     last_violation: Option<Violation>,
+    /// The peer's session word when the session was looked after last.
+    seen: u64,
 }
 
 impl<M: Shared> Link<M> {
@@ -114,6 +116,7 @@ impl<M: Shared> Link<M> {
             receiving: None,
             violations: 0,
             last_violation: None,
+            seen: 0,
         }
     }
 
@@ -121,6 +124,8 @@ impl<M: Shared> Link<M> {
     /// Whether the peer is to be rung.
     #[must_use]
     pub fn poll(&mut self) -> bool {
+        // Before: a change after it is news, whoever sees it first.
+        (_, self.seen) = self.handshake.peer().session_word(&self.memory);
         let rung = self.handshake.step(&self.memory);
         if self.handshake.duplex().is_none() {
             self.forget();
@@ -350,7 +355,8 @@ impl<M: Shared> Link<M> {
 
     /// What to look for without the link, as an interrupt does that nobody had to send.
     pub fn signs(&self) -> Signs {
-        let session = self.handshake.peer().session_word(&self.memory);
+        let (at, _) = self.handshake.peer().session_word(&self.memory);
+        let session = (at, self.seen);
         let (frame, credit) = match self.handshake.state() {
             State::Open(_, duplex) => (
                 duplex.consumer.awaited(),
@@ -364,6 +370,11 @@ impl<M: Shared> Link<M> {
             credit,
             session,
         }
+    }
+
+    /// The last generation that was given or agreed on, in a session or in none.
+    pub fn last_generation(&self) -> u32 {
+        self.handshake.last_generation()
     }
 
     /// Whether the peer is to be rung for what was sent and received. Asked once after many calls

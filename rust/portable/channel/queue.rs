@@ -40,6 +40,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Queue<B> {
         self.end.saturating_sub(self.start) as usize
     }
 
+    /// Bytes from number `at` on, or from the oldest one if that is later.
+    pub fn behind(&self, at: u64) -> usize {
+        // CAST: By the invariant at most a buffer's length.
+        self.end.saturating_sub(at.max(self.start)) as usize
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.start == self.end

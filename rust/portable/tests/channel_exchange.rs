@@ -126,6 +126,7 @@ fn the_last_close_is_an_end_and_the_port_can_be_used_again() {
         assert_eq!(spawn.take(3).unwrap(), b"request");
         assert_eq!(spawn.take(3).unwrap(), b"");
         // The other direction stays open.
+        assert!(host.gates.is_broken(3) && !host.gates.is_over(3));
         spawn.send(3, b"answer").unwrap();
         spawn.gates.detach(3);
         settle(&mut host, &mut spawn);

@@ -78,7 +78,7 @@ impl<'p> Port<'p> {
         let timeout = Timespec::try_from(LOOK).unwrap_or_default();
         let mut files = [PollFd::new(file, flags)];
         let ready = poll(&mut files, Some(&timeout)).is_ok_and(|ready| ready > 0);
-        if ready && files[0].revents() == PollFlags::HUP {
+        if ready && !files[0].revents().intersects(flags) {
             // It is over, and what is to be moved does not know yet.
             thread::sleep(LOOK);
         }

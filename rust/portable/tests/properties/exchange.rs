@@ -8,7 +8,7 @@ use crate::{
 };
 use multikernel_portable::channel::{
     control::Control,
-    exchange::{Exchange, Gates, Refusal, Then, CONSOLE, QUEUES},
+    exchange::{Exchange, Gates, Refusal, Then, QUEUES},
     hello::Offer,
     layout::Role,
     link::Link,
@@ -58,10 +58,11 @@ impl<M: Shared> Side<M> {
                 }
             }
             11 => {
-                let (next, copied) = gates.look(u64::from(step) << 8, &mut vec![0; length]);
-                assert!(
-                    copied <= length && next <= gates.end_of(CONSOLE).max(u64::from(step) << 8)
-                );
+                let at = u64::from(step) << 8;
+                let unseen = gates.unseen(at);
+                let (next, copied) = gates.look(at, &mut vec![0; length]);
+                assert_eq!(copied, length.min(unseen));
+                assert_eq!(gates.unseen(next), unseen - copied);
             }
             12 => {
                 gates.attach(port);
