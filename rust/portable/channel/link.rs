@@ -89,8 +89,6 @@ pub struct Link<M> {
     receiving: Option<Unfinished>,
     violations: u32,
     last_violation: Option<Violation>,
-    /// The peer's session word when the session was looked after last.
-    seen: u64,
 }
 
 impl<M: Shared> Link<M> {
@@ -116,7 +114,6 @@ impl<M: Shared> Link<M> {
             receiving: None,
             violations: 0,
             last_violation: None,
-            seen: 0,
         }
     }
 
@@ -124,8 +121,6 @@ impl<M: Shared> Link<M> {
     /// Whether the peer is to be rung.
     #[must_use]
     pub fn poll(&mut self) -> bool {
-        // Before: a change after it is news, whoever sees it first.
-        (_, self.seen) = self.handshake.peer().session_word(&self.memory);
         let rung = self.handshake.step(&self.memory);
         if self.handshake.duplex().is_none() {
             self.forget();
@@ -355,8 +350,7 @@ impl<M: Shared> Link<M> {
 
     /// What to look for without the link, as an interrupt does that nobody had to send.
     pub fn signs(&self) -> Signs {
-        let (at, _) = self.handshake.peer().session_word(&self.memory);
-        let session = (at, self.seen);
+        let session = self.handshake.peer().session_word(&self.memory);
         let (frame, credit) = match self.handshake.state() {
             State::Open(_, duplex) => (
                 duplex.consumer.awaited(),

@@ -258,18 +258,6 @@ fn who_sleeps_is_rung_for_frames_and_sessions() {
     assert!(!host.sleep(true).awake);
 }
 
-/// A spawn without a vector says hello when the host has just looked.
-#[test]
-fn a_hello_after_the_last_look_is_news() {
-    let memory = Plain::new(SIZE_MIN);
-    let mut host = Link::host(memory.clone(), Offer::default(), 0).unwrap();
-    while host.poll() {}
-    let _spawn = Link::spawn(memory.clone(), Offer::default()).unwrap();
-    assert!(host.signs().is_news(&memory));
-    while host.poll() {}
-    assert!(!host.signs().is_news(&memory));
-}
-
 /// What is on the way when a session ends has a number that no later one gets.
 #[test]
 fn generations_outlive_their_sessions() {
