@@ -201,8 +201,8 @@ pub(crate) fn crashing() -> bool {
 pub(crate) fn crash_stop() {
     CRASHING.store(1, Relaxed);
     init_running();
-    // Again: a CPU that still ran may have woken a sibling after the first round, and one of the host's may have
-    // been about to start one.
+    // Again: a CPU that still ran may have woken a sibling after the first round, and one of the
+    // host's may have been about to start one.
     udelay(Delta::from_micros(1000));
     init_running();
 }

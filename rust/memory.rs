@@ -99,8 +99,8 @@ impl Memory {
         }
         let mut resources = KVec::new();
         for range in &ranges {
-            // Where two memory devices meet there are two resources, and none can be in both: then the pieces
-            // get one each, which are of one device.
+            // Where two memory devices meet there are two resources, and none can be in both: then
+            // the pieces get one each, which are of one device.
             if Self::label(name, &mut resources, range).is_ok() {
                 continue;
             }

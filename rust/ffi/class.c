@@ -49,7 +49,7 @@ static ssize_t reason_show(struct device *dev, struct device_attribute *attr, ch
 	ssize_t len = mdev->ops->reason_show(mdev->data, page);
 	char *gap;
 
-	/* What follows the word is of the spawn's kernel log. */
+	/* What follows the word may be of the spawn's kernel log. */
 	if (len > 0 && !ns_capable_noaudit(&init_user_ns, CAP_SYSLOG)) {
 		gap = memchr(page, ' ', len);
 		if (gap) {

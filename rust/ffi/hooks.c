@@ -112,28 +112,26 @@ static int mk_cpu_online_now(unsigned int cpu)
 	return 0;
 }
 
-static int mk_online_state;
+/* Before a CPU goes online, and when it is. */
+static int mk_starting_state, mk_online_state;
 
 int mk_hotplug_register(void)
 {
-	int starting, online;
-
-	starting = cpuhp_setup_state_nocalls(CPUHP_BP_PREPARE_DYN, "multikernel:lent",
-					     mk_cpu_starting, NULL);
-	if (starting < 0)
-		return starting;
-	online = cpuhp_setup_state_nocalls(CPUHP_AP_ONLINE_DYN, "multikernel:online",
-					   mk_cpu_online_now, NULL);
-	if (online < 0) {
-		cpuhp_remove_state_nocalls(starting);
-		return online;
+	mk_starting_state = cpuhp_setup_state_nocalls(CPUHP_BP_PREPARE_DYN, "multikernel:lent",
+						      mk_cpu_starting, NULL);
+	if (mk_starting_state < 0)
+		return mk_starting_state;
+	mk_online_state = cpuhp_setup_state_nocalls(CPUHP_AP_ONLINE_DYN, "multikernel:online",
+						    mk_cpu_online_now, NULL);
+	if (mk_online_state < 0) {
+		cpuhp_remove_state_nocalls(mk_starting_state);
+		return mk_online_state;
 	}
-	mk_online_state = online;
-	return starting;
+	return 0;
 }
 
-void mk_hotplug_unregister(int state)
+void mk_hotplug_unregister(void)
 {
 	cpuhp_remove_state_nocalls(mk_online_state);
-	cpuhp_remove_state_nocalls(state);
+	cpuhp_remove_state_nocalls(mk_starting_state);
 }

@@ -14,7 +14,7 @@ unsafe extern "C" {
     safe fn mk_hooks_register() -> c_int;
     safe fn mk_hooks_unregister();
     safe fn mk_hotplug_register() -> c_int;
-    safe fn mk_hotplug_unregister(state: c_int);
+    safe fn mk_hotplug_unregister();
 }
 
 /// `struct kexec_segment` as kexec_load(2) passes it; `buf` is a user pointer.
@@ -64,9 +64,7 @@ pub(crate) struct Callbacks {
 static CALLBACKS: SetOnce<Callbacks> = SetOnce::new();
 
 /// The hooks are connected while this lives.
-pub(crate) struct Registration {
-    hotplug_state: c_int,
-}
+pub(crate) struct Registration(());
 
 impl Registration {
     /// Connects the hooks.
@@ -78,17 +76,16 @@ impl Registration {
         if !CALLBACKS.populate(callbacks) {
             return Err(EBUSY);
         }
-        let hotplug_state = mk_hotplug_register();
-        to_result(hotplug_state.min(0))?;
-        to_result(mk_hooks_register()).inspect_err(|_| mk_hotplug_unregister(hotplug_state))?;
-        Ok(Self { hotplug_state })
+        to_result(mk_hotplug_register())?;
+        to_result(mk_hooks_register()).inspect_err(|_| mk_hotplug_unregister())?;
+        Ok(Self(()))
     }
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
         mk_hooks_unregister();
-        mk_hotplug_unregister(self.hotplug_state);
+        mk_hotplug_unregister();
     }
 }
 

@@ -79,7 +79,7 @@ bool mk_relax(void);
 int mk_hooks_register(void);
 void mk_hooks_unregister(void);
 int mk_hotplug_register(void);
-void mk_hotplug_unregister(int state);
+void mk_hotplug_unregister(void);
 
 /* called from C, defined in Rust */
 int mk_rust_cpu_starting(unsigned int cpu);

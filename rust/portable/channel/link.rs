@@ -251,7 +251,7 @@ impl<M: Shared> Link<M> {
     fn push(&mut self, class: Class, part: Part, frame: &[u8]) -> Result<(), Error> {
         let duplex = self.handshake.duplex().ok_or(Error::NotOpen)?;
         let head = Head {
-            // CAST: Longer ones are refused for what they are cut to, too.
+            // CAST: One that does not fit is refused, as it is not as long as this says.
             length: frame.len() as u32,
             class,
             part,

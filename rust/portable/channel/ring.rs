@@ -276,7 +276,7 @@ pub struct Consumer {
     ring: Ring,
     generation: u32,
     received: Count,
-    /// Where the stamp of the next frame will be, and which.
+    /// Where the stamp of the next frame will be, and which: kept, as who polls looks often.
     awaited: (usize, u64),
     told: Count,
     /// Frames told when the producer's sleep was looked at last.

@@ -86,6 +86,7 @@ impl End for Link<Region> {
     fn receive(&mut self, to: &mut [u8]) {
         while echo::look(self, to, LOOKS, || true).is_none() {
             assert!(!self.tell() && !self.poll());
+            assert_eq!((self.verdict(), self.violations().0), (None, 0));
         }
     }
 }
