@@ -68,7 +68,7 @@ pub fn linger<M: Shared>(
 ) -> Option<Message> {
     for _ in 0..ANSWERS {
         let message = look(link, buffer, LOOKS, &mut pause)?;
-        let bytes = buffer.get_mut(..message.length).unwrap_or(&mut []);
+        let bytes = buffer.get_mut(..message.length as usize).unwrap_or(&mut []);
         let us = match (message.class, Control::decode(bytes)) {
             (Class::Control, Ok(Control::EchoRequest(us))) => us,
             _ => return Some(message),

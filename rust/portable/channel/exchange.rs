@@ -454,7 +454,7 @@ impl<M: Shared, B: AsRef<[u8]> + AsMut<[u8]>> Exchange<M, B> {
     }
 
     fn take(&mut self, gates: &mut Gates<B>, message: Message) {
-        let bytes = self.buffer.as_mut().get_mut(..message.length);
+        let bytes = self.buffer.as_mut().get_mut(..message.length as usize);
         let bytes = bytes.unwrap_or(&mut []);
         let event = match self.ports.received(message, bytes) {
             Ok(event) => event,
@@ -484,7 +484,7 @@ impl<M: Shared, B: AsRef<[u8]> + AsMut<[u8]>> Exchange<M, B> {
                 if let Some(gate) = gates.find(port) {
                     gate.queue.push(bytes);
                     if port == CONSOLE {
-                        gate.widen = gate.widen.saturating_add(message.length as u32);
+                        gate.widen = gate.widen.saturating_add(message.length);
                     }
                 }
             }

@@ -50,8 +50,8 @@ pub enum Error {
 pub struct Message {
     /// What it is.
     pub class: Class,
-    /// Bytes.
-    pub length: usize,
+    /// Bytes, at most [`MESSAGE_MAX`].
+    pub length: u32,
 }
 
 /// A message of which there is a part.
@@ -311,7 +311,7 @@ impl<M: Shared> Link<M> {
             Err(ReceiveError::Violation(violation)) => return Err(self.violated(violation)),
         };
         if self.receiving.is_none() && head.part == Part::Last {
-            let (class, length) = (head.class, head.length as usize);
+            let (class, length) = (head.class, head.length);
             return Ok(Some(Message { class, length }));
         }
         self.join(head)
@@ -335,7 +335,11 @@ impl<M: Shared> Link<M> {
                 self.receiving = Some(Unfinished { class, length });
                 Ok(None)
             }
-            Part::Last => Ok(Some(Message { class, length })),
+            Part::Last => Ok(Some(Message {
+                class,
+                // CAST: At most MESSAGE_MAX.
+                length: length as u32,
+            })),
             Part::Abort => Err(Error::Void),
         }
     }

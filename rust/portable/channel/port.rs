@@ -203,11 +203,10 @@ impl Ports {
         }
     }
 
-    fn bytes(&mut self, number: u16, length: usize) -> Result<Event, Violation> {
+    fn bytes(&mut self, number: u16, length: u32) -> Result<Event, Violation> {
         let Some(window) = self.find(number).and_then(|port| port.may_receive.as_mut()) else {
             return Ok(Event::Dropped);
         };
-        let length = u32::try_from(length).map_err(|_| Violation::Window)?;
         *window = window.checked_sub(length).ok_or(Violation::Window)?;
         Ok(Event::Bytes(number))
     }

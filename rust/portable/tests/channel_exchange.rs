@@ -270,7 +270,7 @@ fn ports_without_a_queue_are_refused() {
     let mut buffer = vec![0; MESSAGE_MAX];
     let message = raw.receive(&mut buffer).unwrap().unwrap();
     assert_eq!(
-        Control::decode(&buffer[..message.length]),
+        Control::decode(&buffer[..message.length as usize]),
         Ok(Control::Close(63, 111))
     );
     spawn.gates.end();
@@ -426,7 +426,7 @@ fn what_is_returned_is_the_same_but_for_its_kind() {
     let mut bytes = vec![0; MESSAGE_MAX];
     let message = host.exchange.link().receive(&mut bytes).unwrap().unwrap();
     assert_eq!(
-        (message.class, message.length),
+        (message.class, message.length as usize),
         (Class::Control, LENGTH_MAX)
     );
     assert_eq!(bytes[..8], Control::EchoAnswer(7).encode());

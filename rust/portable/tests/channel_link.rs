@@ -40,7 +40,7 @@ fn meet() -> (Side, Side) {
     sides
 }
 
-fn port(length: usize) -> Message {
+fn port(length: u32) -> Message {
     Message {
         class: Class::Port(1),
         length,
@@ -130,7 +130,7 @@ fn a_longest_message_passes_a_smallest_region() {
                 break got;
             }
         };
-        assert!(rest.is_empty() && got == port(MESSAGE_MAX));
+        assert!(rest.is_empty() && got == port(MESSAGE_MAX as u32));
         assert!(buffer == message);
         buffer.fill(0);
     }
@@ -395,7 +395,7 @@ proptest! {
                         let expected = std::iter::from_fn(|| queue.pop_front())
                             .find(|(generation, _)| *generation == side.generation());
                         prop_assert_eq!(message.class, Class::Port(1));
-                        prop_assert_eq!(expected.unwrap().1, &buffer[..message.length]);
+                        prop_assert_eq!(expected.unwrap().1, &buffer[..message.length as usize]);
                     }
                 }
                 Move::Restart(false) => {

@@ -25,7 +25,10 @@ impl Side {
     fn next(&mut self) -> Option<Result<Event, Violation>> {
         let mut buffer = vec![0; MESSAGE_MAX];
         let message = self.link.receive(&mut buffer).unwrap()?;
-        Some(self.ports.received(message, &buffer[..message.length]))
+        Some(
+            self.ports
+                .received(message, &buffer[..message.length as usize]),
+        )
     }
 
     fn open(&mut self, number: u16, window: u32) {
@@ -150,7 +153,7 @@ fn what_breaks_a_rule() {
         let mut received = |bytes: &[u8]| {
             let message = Message {
                 class: Class::Control,
-                length: bytes.len(),
+                length: bytes.len() as u32,
             };
             ports.received(message, bytes)
         };

@@ -133,7 +133,7 @@ impl Agent {
                     }
                 },
             };
-            let bytes = buffer.get_mut(..message.length).unwrap_or(&mut []);
+            let bytes = buffer.get_mut(..message.length as usize).unwrap_or(&mut []);
             match self.channel.ports.received(message, bytes) {
                 Ok(Event::Other(Control::EchoRequest(us))) => {
                     if echo::answer(&mut self.channel.link, us, bytes) {

@@ -196,7 +196,7 @@ pub fn check(input: &[u8]) {
             5 => allowed(victim.abort()),
             6 | 7 => {
                 if let Ok(Some(message)) = victim.receive(&mut buffer) {
-                    assert!(message.length <= MESSAGE_MAX);
+                    assert!(message.length as usize <= MESSAGE_MAX);
                     assert_ne!(message.class, Class::Port(0));
                 }
             }
@@ -232,7 +232,7 @@ pub fn check(input: &[u8]) {
         assert_eq!(host.send(Class::Log, &PAYLOAD[..100]), Ok(100));
         let got = spawn.receive(&mut buffer).unwrap().unwrap();
         assert_eq!(
-            (got.class, &buffer[..got.length]),
+            (got.class, &buffer[..got.length as usize]),
             (Class::Log, &PAYLOAD[..100])
         );
         std::mem::swap(&mut host, &mut spawn);

@@ -171,7 +171,7 @@ impl Host {
     pub fn turn(&mut self) {
         _ = self.link.poll();
         while let Ok(Some(message)) = self.link.receive(&mut self.buffer) {
-            let bytes = &self.buffer[..message.length];
+            let bytes = &self.buffer[..message.length as usize];
             let event = self
                 .ports
                 .received(message, bytes)
