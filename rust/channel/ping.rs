@@ -118,8 +118,7 @@ impl Channel {
         }
         let us = if poll { LOOK_US } else { 0 };
         live.exchange.ask_back(us, bytes).map_err(errno)?;
-        let deaf = live.is_deaf();
-        if (poll || deaf) && self.look_for(&mut inner, number) {
+        if (poll || live.is_deaf()) && self.look_for(&mut inner, number) {
             return Ok(());
         }
         let mut left = time::msecs_to_jiffies(DEADLINE_MS);

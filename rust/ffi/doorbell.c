@@ -9,7 +9,6 @@
 #include <linux/interrupt.h>
 #include <linux/irq.h>
 #include <linux/irqdomain.h>
-#include <linux/prefetch.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 
@@ -83,15 +82,4 @@ u64 mk_doorbell_address(const struct mk_doorbell *bell)
 	if (cpu >= nr_cpu_ids)
 		return 0;
 	return per_cpu(x86_cpu_to_apicid, cpu) | (u64)READ_ONCE(irqd_cfg(data)->vector) << 32;
-}
-
-/* Between memory that a peer kernel may write and ours; at most a message's length. */
-void mk_shared_copy(u8 *to, const u8 *from, size_t len)
-{
-	memcpy(to, from, len);
-}
-
-void mk_prefetch(const u8 *at)
-{
-	prefetch(at);
 }

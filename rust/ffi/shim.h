@@ -38,8 +38,6 @@ struct mk_doorbell *mk_doorbell_new(const char *name, size_t len,
 				    void (*rung)(const void *data), const void *data);
 void mk_doorbell_free(struct mk_doorbell *bell);
 u64 mk_doorbell_address(const struct mk_doorbell *bell);
-void mk_shared_copy(u8 *to, const u8 *from, size_t len);
-void mk_prefetch(const u8 *at);
 
 /* spawn.c */
 struct mk_spawn_ops {

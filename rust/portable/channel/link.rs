@@ -311,8 +311,10 @@ impl<M: Shared> Link<M> {
             Err(ReceiveError::Violation(violation)) => return Err(self.violated(violation)),
         };
         if self.receiving.is_none() && head.part == Part::Last {
-            let (class, length) = (head.class, head.length);
-            return Ok(Some(Message { class, length }));
+            return Ok(Some(Message {
+                class: head.class,
+                length: head.length,
+            }));
         }
         self.join(head)
     }

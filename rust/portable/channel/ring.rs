@@ -356,6 +356,7 @@ impl Consumer {
     }
 
     /// Receives the frame that [`Consumer::look`] has seen.
+    #[inline(always)]
     pub(super) fn take(
         &mut self,
         memory: &impl Shared,
