@@ -181,6 +181,15 @@ impl Handshake {
         self.next(self.peer.session(memory)).is_some()
     }
 
+    /// Where the peer's session word is, and what it is; another one if there is a step to take.
+    pub fn sign(&self, memory: &impl Shared) -> (usize, u64) {
+        let (at, word) = self.peer.session_word(memory);
+        match self.next(Session::decode(word)) {
+            Some(_) => (at, !word),
+            None => (at, word),
+        }
+    }
+
     /// Takes one step, if there is one. Whether the peer is to be rung; until it is not, there may
     /// be another one.
     #[must_use]

@@ -158,6 +158,21 @@ pub struct Session {
     pub ticket: u32,
 }
 
+impl Session {
+    /// What its word says.
+    pub fn decode(word: u64) -> Self {
+        Self {
+            generation: (word >> 32) as u32,
+            ticket: word as u32,
+        }
+    }
+
+    /// Its word.
+    pub fn encode(self) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.ticket)
+    }
+}
+
 /// The hello in one section.
 #[derive(Copy, Clone, Debug)]
 pub struct Page {
@@ -192,18 +207,13 @@ impl Page {
     /// Reads the session word, and lets what its writer wrote before be seen.
     pub fn session(&self, memory: &impl Shared) -> Session {
         // ORDERING: acquire pairs with the release in `set_session`.
-        let word = memory.load_acquire(self.at(SESSION));
-        Session {
-            generation: (word >> 32) as u32,
-            ticket: word as u32,
-        }
+        Session::decode(memory.load_acquire(self.at(SESSION)))
     }
 
     /// Writes the session word after all else.
     pub fn set_session(&self, memory: &impl Shared, session: Session) {
-        let word = u64::from(session.generation) << 32 | u64::from(session.ticket);
         // ORDERING: release pairs with the acquire in `session`.
-        memory.store_release(self.at(SESSION), word);
+        memory.store_release(self.at(SESSION), session.encode());
     }
 
     /// Writes the verdict, which shows with the next session word.

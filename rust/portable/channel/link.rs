@@ -354,9 +354,10 @@ impl<M: Shared> Link<M> {
         }
     }
 
-    /// What to look for without the link, as an interrupt does that nobody had to send.
+    /// What to look for without the link, as an interrupt does that nobody had to send. A word of
+    /// the peer's session that came since [`Link::poll`] is news as well.
     pub fn signs(&self) -> Signs {
-        let session = self.handshake.peer().session_word(&self.memory);
+        let session = self.handshake.sign(&self.memory);
         let (frame, credit) = match self.handshake.state() {
             State::Open(_, duplex) => (
                 duplex.consumer.awaited(),

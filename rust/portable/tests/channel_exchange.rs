@@ -300,6 +300,12 @@ fn signs_tell_of_frames_credits_and_sessions() {
     let quiet = host.exchange.link().signs();
     spawn.exchange.link().close(Verdict::Gone);
     assert!(quiet.is_news(&memory));
+    // After the last look, and before these are taken.
+    assert!(is_news(&mut host));
+    let _ = host.exchange.link().poll();
+    assert!(!is_news(&mut host));
+    spawn.exchange.link().say_hello();
+    assert!(is_news(&mut host));
     // The host's credit for the frame above.
     let quiet = spawn.exchange.link().signs();
     assert!(!quiet.is_news(&memory));
