@@ -320,6 +320,9 @@ pub struct RunArgs {
         allow_hyphen_values = true
     )]
     pub append: OsString,
+    /// Let it decompress itself at each start: that takes longer, but is with KASLR
+    #[arg(long)]
+    pub compressed: bool,
     /// Which deaths are followed by another start; on-failure: all but a poweroff
     #[arg(short, long, value_name = "POLICY")]
     pub restart: Option<Policy>,

@@ -3,14 +3,15 @@
 //! kexec of kexec-tools, which loads and unloads kernels.
 
 use crate::{
+    cli::RunArgs,
     error::{Error, Kind, Result},
     instance::Instance,
     kmsg,
 };
 use std::{
     env,
-    ffi::OsString,
-    path::{Path, PathBuf},
+    ffi::{OsStr, OsString},
+    path::PathBuf,
     process::{Command, Stdio},
 };
 
@@ -58,26 +59,8 @@ impl Kexec {
     }
 
     /// Loads a kernel.
-    pub fn load(
-        &self,
-        instance: &Instance,
-        kernel: &Path,
-        initrd: Option<&Path>,
-        append: &OsString,
-    ) -> Result {
-        let mut arguments: Vec<OsString> = vec!["-l".into()];
-        let mut option = |name: &str, value: &Path| {
-            let mut argument = OsString::from(name);
-            argument.push(value);
-            arguments.push(argument);
-        };
-        if let Some(initrd) = initrd {
-            option("--initrd=", initrd);
-        }
-        option("--append=", Path::new(append));
-        // Nothing behind it is an option.
-        arguments.extend(["--".into(), kernel.into()]);
-        self.call(instance, &arguments)
+    pub fn load(&self, instance: &Instance, args: &RunArgs) -> Result {
+        self.call(instance, &load_options(args))
     }
 
     /// Unloads what is loaded.
@@ -109,5 +92,52 @@ impl Kexec {
         Err(Error::new(Kind::Failed, what)
             .add_all(lines)
             .add_all(complaint))
+    }
+}
+
+fn load_options(args: &RunArgs) -> Vec<OsString> {
+    let with = |name: &str, value: &OsStr| {
+        let mut option = OsString::from(name);
+        option.push(value);
+        option
+    };
+    let mut options = vec!["-l".into(), with("--append=", &args.append)];
+    if let Some(initrd) = &args.initrd {
+        options.push(with("--initrd=", initrd.as_os_str()));
+    }
+    if args.compressed {
+        options.push("--mk-compressed".into());
+    }
+    // Nothing behind it is an option.
+    options.extend(["--".into(), args.kernel.clone().into()]);
+    options
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Cli, Command as Verb};
+    use clap::Parser;
+
+    #[test]
+    fn a_load_is_told_all_that_is_wanted() {
+        let load = |words: &[&str]| {
+            let words = [&["mkctl", "run", "web", "-c2", "-m2M"], words].concat();
+            let Verb::Run(args) = Cli::try_parse_from(words).unwrap().command else {
+                panic!("not run");
+            };
+            load_options(&args)
+        };
+        let all = load(&["--initrd=i", "--append=a b", "--compressed", "k"]);
+        let expected = [
+            "-l",
+            "--append=a b",
+            "--initrd=i",
+            "--mk-compressed",
+            "--",
+            "k",
+        ];
+        assert_eq!(all, expected);
+        assert_eq!(load(&["--", "-k"]), ["-l", "--append=", "--", "-k"]);
     }
 }

@@ -102,9 +102,7 @@ impl Made<'_> {
         if let Some(policy) = args.restart.and_then(|policy| policy.to_possible_value()) {
             put("restart_policy", policy.get_name())?;
         }
-        step("load", interrupted, || {
-            kexec.load(instance, &args.kernel, args.initrd.as_deref(), &args.append)
-        })?;
+        step("load", interrupted, || kexec.load(instance, args))?;
         step("start", interrupted, || instance.order(Order::Start))
     }
 
