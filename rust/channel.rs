@@ -24,7 +24,8 @@ use crate::{
     },
     portable::{
         channel::{
-            exchange::{Exchange, Gates, Then},
+            exchange::{Exchange, Then},
+            gate::Gates,
             heart::Heart,
             hello::{Offer, Verdict},
             layout::{Region, Role},

@@ -15,7 +15,8 @@ use crate::{
     },
     portable::channel::{
         control::Control,
-        exchange::{Refusal, CONSOLE}, //
+        exchange::Refusal,
+        gate::CONSOLE, //
     }, //
 };
 use kernel::{

@@ -12,6 +12,7 @@ pub mod control;
 pub mod duplex;
 pub mod echo;
 pub mod exchange;
+pub mod gate;
 pub mod handshake;
 pub mod heart;
 pub mod hello;

@@ -9,7 +9,8 @@ use memory::Plain;
 use multikernel_portable::channel::{
     control::Control,
     echo::{LENGTH_MAX, LOOKS, LOOK_US},
-    exchange::{Exchange, Gates, Refusal, Then, CONSOLE},
+    exchange::{Exchange, Refusal, Then},
+    gate::{Gates, CONSOLE},
     heart::Heart,
     hello::{Doorbell, Offer, Verdict},
     layout::{Region, Role, SIZE_MIN},

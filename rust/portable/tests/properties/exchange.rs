@@ -8,7 +8,8 @@ use crate::{
 };
 use multikernel_portable::channel::{
     control::Control,
-    exchange::{Exchange, Gates, Refusal, Then, QUEUES},
+    exchange::{Exchange, Refusal, Then},
+    gate::{Gates, QUEUES},
     hello::Offer,
     layout::Role,
     link::Link,
