@@ -102,7 +102,7 @@ SYM_DATA_START(mk_trampoline)
 	xorl	%edx, %edx
 	wrmsr
 .Lback:
-	leaq	(.Lbase + TRAMPOLINE_PARAMS + PARAMS_IRET)(%rip), %rsp
+	leaq	(.Lbase + TRAMPOLINE_IRET)(%rip), %rsp
 	iretq
 
 	.org	mk_trampoline + TRAMPOLINE_PARAMS, 0xcc
@@ -115,12 +115,6 @@ SYM_DATA_START(mk_trampoline)
 	.org	mk_trampoline + TRAMPOLINE_PARAMS + PARAMS_IDT_PTR
 	.word	32 * 16 - 1
 	.quad	TRAMPOLINE_IDT
-	.org	mk_trampoline + TRAMPOLINE_PARAMS + PARAMS_IRET
-	.quad	OFF(.Lpark)
-	.quad	TRAMPOLINE_CS
-	.quad	X86_EFLAGS_FIXED
-	.quad	TRAMPOLINE_STACK_TOP
-	.quad	TRAMPOLINE_DS
 
 	.org	mk_trampoline + TRAMPOLINE_GDT
 	.quad	0
@@ -137,6 +131,13 @@ SYM_DATA_START(mk_trampoline)
 	.rept	13
 	.quad	OFF(.Lback), 0
 	.endr
+
+	.org	mk_trampoline + TRAMPOLINE_IRET
+	.quad	OFF(.Lpark)
+	.quad	TRAMPOLINE_CS
+	.quad	X86_EFLAGS_FIXED
+	.quad	TRAMPOLINE_STACK_TOP
+	.quad	TRAMPOLINE_DS
 SYM_DATA_END_LABEL(mk_trampoline, SYM_L_GLOBAL, mk_trampoline_end)
 
 	/* Where a parked CPU goes: the entry for parking. */

@@ -22,11 +22,12 @@
 #define PARAMS_FAR		0x30	/* u32 offset + u16 selector, patched */
 #define PARAMS_GDT_PTR		0x38	/* u16 limit + u32 base, patched */
 #define PARAMS_IDT_PTR		0x40	/* u16 limit + u64 base, patched */
-#define PARAMS_IRET		0x50	/* u64[5], the parked CPU's return frame */
-#define PARAMS_CALL		0x78	/* u32, ticket of the parked CPUs that are called */
-#define PARAMS_PRESENT		0x7c	/* u32, how many have answered */
+#define PARAMS_CALL		0x50	/* u32, ticket of the parked CPUs that are called */
+#define PARAMS_PRESENT		0x54	/* u32, how many have answered */
 #define TRAMPOLINE_GDT		0x900
 #define TRAMPOLINE_IDT		0xa00	/* 32 gates, up to 0xc00 */
+/* u64[5], the parked CPU's return frame; an interrupt before it is used pushes 48 bytes below it. */
+#define TRAMPOLINE_IRET		0xc80
 #define TRAMPOLINE_STACK_TOP	0x1000
 
 #define TRAMPOLINE_CS		0x10	/* __BOOT_CS of the boot protocol */

@@ -26,11 +26,13 @@ const ACK: usize = PARAMS + 0x2c;
 const FAR: usize = PARAMS + 0x30;
 const GDT_PTR: usize = PARAMS + 0x38;
 const IDT_PTR: usize = PARAMS + 0x40;
-const IRET: usize = PARAMS + 0x50;
-const CALL: usize = PARAMS + 0x78;
-const PRESENT: usize = PARAMS + 0x7c;
+const CALL: usize = PARAMS + 0x50;
+const PRESENT: usize = PARAMS + 0x54;
 const IDT: usize = 0xa00;
 const GATES: usize = 32;
+const IRET: usize = 0xc80;
+// What an interrupt pushes below it hits nothing.
+const _: () = assert!(IDT + GATES * 16 + 48 <= IRET);
 const CODE_SELECTOR: u64 = 0x10;
 
 const PAGE: usize = 4096;
