@@ -25,7 +25,7 @@ u32 mk_apic_id(unsigned int cpu);
 bool mk_apic_id_in_use(u32 apic_id);
 bool mk_cpu_possible(unsigned int cpu);
 bool mk_cpu_online(unsigned int cpu);
-bool mk_cpu_lone_sibling(unsigned int cpu);
+bool mk_cpu_shares_core(unsigned int cpu);
 void mk_icr_write(u32 icr, u32 apic_id);
 u32 mk_tsc_khz(void);
 u32 mk_trace_msrs(u32 *msrs, u32 len);
@@ -88,5 +88,6 @@ int mk_rust_start(const char *name);
 void mk_rust_crash_stop(void);
 void mk_rust_host_down(void);
 int mk_rust_may_suspend(void);
+int mk_rust_may_hibernate(void);
 
 #endif

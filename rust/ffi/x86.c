@@ -9,6 +9,7 @@
 #include <linux/topology.h>
 
 #include <asm/apic.h>
+#include <asm/cpuid/api.h>
 #include <asm/msr-index.h>
 #include <asm/tsc.h>
 
@@ -72,11 +73,13 @@ bool mk_cpu_online(unsigned int cpu)
 	return cpu < nr_cpu_ids && cpu_online(cpu);
 }
 
-/* Does another thread of this core stay with the host? */
-bool mk_cpu_lone_sibling(unsigned int cpu)
+/* Does another thread of this core stay with the host? Unknown of a CPU that was never online. */
+bool mk_cpu_shares_core(unsigned int cpu)
 {
 	unsigned int core = cpu_data(cpu).topo.logical_core_id, other;
 
+	if (!cpu_data(cpu).initialized)
+		return false;
 	for_each_online_cpu(other)
 		if (cpu_data(other).topo.logical_core_id == core)
 			return true;
@@ -120,7 +123,8 @@ u32 mk_trace_msrs(u32 *msrs, u32 len)
 
 	if (boot_cpu_has(X86_FEATURE_INTEL_PT) && n < len)
 		msrs[n++] = MSR_IA32_RTIT_CTL;
-	if (boot_cpu_has(X86_FEATURE_ARCH_PERFMON) && n < len)
+	/* Version 1 of the counters has none for all. */
+	if (boot_cpu_has(X86_FEATURE_ARCH_PERFMON) && (cpuid_eax(0xa) & 0xff) > 1 && n < len)
 		msrs[n++] = MSR_CORE_PERF_GLOBAL_CTRL;
 	if (n < len)
 		msrs[n++] = MSR_IA32_DEBUGCTLMSR;

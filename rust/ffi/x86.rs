@@ -33,7 +33,7 @@ unsafe extern "C" {
     /// Whether the host uses this CPU now.
     #[link_name = "mk_cpu_online"]
     pub(crate) safe fn cpu_online(cpu: c_uint) -> bool;
-    safe fn mk_cpu_lone_sibling(cpu: c_uint) -> bool;
+    safe fn mk_cpu_shares_core(cpu: c_uint) -> bool;
     /// Writes the interrupt command register: `icr` as in SDM vol. 3, 12.6.1, to one APIC id.
     #[link_name = "mk_icr_write"]
     pub(crate) safe fn icr_write(icr: u32, apic_id: u32);
@@ -71,7 +71,7 @@ pub(crate) fn apic_id_in_use(apic_id: u32) -> bool {
 
 /// Whether an online CPU shares the core of `cpu`.
 pub(crate) fn shares_core_with_host(cpu: u32) -> bool {
-    cpu_possible(cpu) && mk_cpu_lone_sibling(cpu)
+    cpu_possible(cpu) && mk_cpu_shares_core(cpu)
 }
 
 /// The trampoline as assembled, see `asm/trampoline.S`.
