@@ -209,16 +209,20 @@ impl Memory {
     }
 
     /// Prepares another life. The bytes of the last one stay, but nothing in them is taken for
-    /// the new kernel's: its note would be found there.
+    /// the new kernel's: its note would be found there. They are looked at as evidence is, so that
+    /// memory that has gone bad is no machine check.
     pub(crate) fn begin_life(&mut self) {
         self.life = LIVES.fetch_add(1, Relaxed);
         if !core::mem::replace(&mut self.used, true) {
             return;
         }
-        for pages in self.pieces.iter_mut() {
-            for bytes in pages.bytes_mut().chunks_mut(STRIDE) {
-                note::wipe(bytes);
-                pages::cond_resched();
+        for piece in self.pieces.iter_mut() {
+            for start in page_starts(piece.range()) {
+                if note::begins(piece, start) {
+                    let size = note::HEAD as u64;
+                    // It lies in the piece.
+                    let _ = pieces::fill([parts(piece)].into_iter(), &Range { start, size }, &[]);
+                }
             }
         }
     }
@@ -234,14 +238,7 @@ impl Memory {
     /// Finds the first page that begins as a note does, and for which `is_it`.
     pub(crate) fn find_note(&self, mut is_it: impl FnMut(u64) -> bool) -> Option<u64> {
         for piece in self.pieces.iter() {
-            let Range { start, size } = piece.range();
-            for (i, at) in (start..start.saturating_add(size))
-                .step_by(PAGE)
-                .enumerate()
-            {
-                if i % (STRIDE / PAGE) == 0 {
-                    pages::cond_resched();
-                }
+            for at in page_starts(piece.range()) {
                 if note::begins(piece, at) && is_it(at) {
                     return Some(at);
                 }
@@ -296,6 +293,17 @@ impl Physical for Memory {
         }
         true
     }
+}
+
+/// The addresses of all pages; others get their turn in between.
+fn page_starts(Range { start, size }: Range) -> impl Iterator<Item = u64> {
+    let pages = (start..start.saturating_add(size)).step_by(PAGE);
+    pages.enumerate().map(|(i, at)| {
+        if i % (STRIDE / PAGE) == 0 {
+            pages::cond_resched();
+        }
+        at
+    })
 }
 
 fn parts(piece: &mut Pages) -> (Range, &mut [u8]) {

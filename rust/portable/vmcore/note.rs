@@ -90,17 +90,3 @@ fn text_len(head: &[u8]) -> Option<u32> {
     let is_note = field(0)? == NAME_LEN && field(8)? == 0 && head.get(12..HEAD)? == NAME;
     field(4).filter(|_| is_note)
 }
-
-/// Makes all notes in whole pages useless; returns how many there were.
-pub fn wipe(pages: &mut [u8]) -> usize {
-    let mut wiped: usize = 0;
-    for page in pages.chunks_mut(super::PAGE as usize) {
-        if let Some(head) = page.get_mut(..HEAD) {
-            if text_len(head).is_some() {
-                head.fill(0);
-                wiped = wiped.saturating_add(1);
-            }
-        }
-    }
-    wiped
-}
