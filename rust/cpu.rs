@@ -197,19 +197,21 @@ pub(crate) fn crashing() -> bool {
     CRASHING.load(Relaxed) != 0
 }
 
-/// Stops every CPU that may be running foreign code: the host is crashing, so no lock is taken.
+/// Stops every CPU that may be running foreign code, and takes those that are parked out of our
+/// page, which is the crash kernel's to use: the host is crashing, so no lock is taken.
 pub(crate) fn crash_stop() {
     CRASHING.store(1, Relaxed);
-    init_running();
+    init_lent();
     // Again: a CPU that still ran may have woken a sibling after the first round, and one of the
     // host's may have been about to start one.
     udelay(Delta::from_micros(1000));
-    init_running();
+    init_lent();
 }
 
-fn init_running() {
+fn init_lent() {
+    let is = |table, cpu| matches!(slot(table, cpu), Ok(s) if s.load(Relaxed) != 0);
     for cpu in (1..MAX_CPUS as u32)
-        .filter(|&cpu| matches!(slot(&RUNNING, cpu), Ok(s) if s.load(Relaxed) != 0))
+        .filter(|&cpu| is(&RUNNING, cpu) || is(&PARKED, cpu) && !x86::cpu_online(cpu))
     {
         if let Ok(apic) = ApicId::of_cpu(cpu) {
             apic.send_init();

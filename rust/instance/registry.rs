@@ -135,12 +135,14 @@ fn for_each(f: impl Fn(&Instance)) {
     }
 }
 
-/// Stops every spawn before the host goes down; none starts any more.
+/// Stops every spawn before the host goes down; none starts any more, and the next kernel may use
+/// the page in which their CPUs were parked.
 pub(crate) fn host_down() {
     if let Some(host) = REGISTRY.lock().host.as_ref() {
         host.down.store(1, ordering::Release);
     }
     for_each(Instance::host_down);
+    cpu::unpark();
 }
 
 /// A line for each instance, in the order of their ids.
