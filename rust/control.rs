@@ -43,6 +43,7 @@ impl Faces {
             crash_stop: cpu::crash_stop,
             host_down: registry::host_down,
             may_suspend: kexec::may_suspend,
+            may_hibernate: kexec::may_hibernate,
             cpu_starting: cpu::veto,
             cpu_online: cpu::left,
         })?;

@@ -180,6 +180,11 @@ impl Instance {
         }
     }
 
+    /// Whether memory is set aside for it.
+    pub(crate) fn has_memory(&self) -> bool {
+        self.view.lock().memory != 0
+    }
+
     /// Why it is in its state, and what there is to tell besides.
     pub(crate) fn reason(&self) -> (Reason, Line) {
         let view = self.view.lock();

@@ -101,13 +101,27 @@ fn online(cpu: u32) -> Error {
     EBUSY
 }
 
-/// Keeps the host awake while CPUs are lent: they could not be brought over.
+/// Keeps the host awake while CPUs are lent: they could not be brought over. No lock is taken.
 pub(super) fn may_suspend() -> Result {
     if cpu::any_claimed() {
         pr_err!("suspend: CPUs are lent; unload the instances first\n");
         return Err(EBUSY);
     }
     Ok(())
+}
+
+/// Nor can memory that is set aside be brought over to where the host's is: it is in no image of it,
+/// and would come back with what others left in it.
+pub(super) fn may_hibernate() -> Result {
+    may_suspend()?;
+    match registry::find(|i| i.has_memory()) {
+        Some(instance) => {
+            let name = instance.name();
+            pr_err!("hibernate: {name} has memory; remove it first\n");
+            Err(EBUSY)
+        }
+        None => Ok(()),
+    }
 }
 
 /// Starts the named instance.

@@ -49,13 +49,18 @@ static int mk_reboot(struct notifier_block *nb, unsigned long action, void *data
 static struct notifier_block mk_reboot_notifier = { .notifier_call = mk_reboot };
 
 #ifdef CONFIG_PM_SLEEP
-/* Lent CPUs and memory cannot be brought over a suspend. */
+/* Lent CPUs cannot be brought over a suspend, nor can memory over a hibernation. */
 static int mk_pm(struct notifier_block *nb, unsigned long action, void *data)
 {
-	if (action != PM_SUSPEND_PREPARE && action != PM_HIBERNATION_PREPARE &&
-	    action != PM_RESTORE_PREPARE)
+	switch (action) {
+	case PM_SUSPEND_PREPARE:
+		return notifier_from_errno(mk_rust_may_suspend());
+	case PM_HIBERNATION_PREPARE:
+	case PM_RESTORE_PREPARE:
+		return notifier_from_errno(mk_rust_may_hibernate());
+	default:
 		return NOTIFY_DONE;
-	return notifier_from_errno(mk_rust_may_suspend());
+	}
 }
 
 static struct notifier_block mk_pm_notifier = { .notifier_call = mk_pm };

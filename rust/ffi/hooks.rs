@@ -55,6 +55,8 @@ pub(crate) struct Callbacks {
     pub(crate) host_down: fn(),
     /// The host wants to sleep; an error keeps it awake.
     pub(crate) may_suspend: fn() -> Result,
+    /// Or to be written to a disk; may sleep.
+    pub(crate) may_hibernate: fn() -> Result,
     /// Called before a CPU goes online; an error keeps it offline.
     pub(crate) cpu_starting: fn(u32) -> Result,
     /// Called when a CPU is online.
@@ -144,6 +146,15 @@ extern "C" fn mk_rust_may_suspend() -> c_int {
     from_result(|| {
         let callbacks = CALLBACKS.as_ref().ok_or(EOPNOTSUPP)?;
         (callbacks.may_suspend)()?;
+        Ok(0)
+    })
+}
+
+#[no_mangle]
+extern "C" fn mk_rust_may_hibernate() -> c_int {
+    from_result(|| {
+        let callbacks = CALLBACKS.as_ref().ok_or(EOPNOTSUPP)?;
+        (callbacks.may_hibernate)()?;
         Ok(0)
     })
 }
