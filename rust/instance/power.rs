@@ -31,13 +31,13 @@ use kernel::{
 };
 
 impl Instance {
-    /// Obeys what is written to `state`: start, stop, kill, restart.
+    /// Obeys what is written to `state`: start, stop, kill, restart, unload.
     ///
     /// # Errors
     ///
     /// EINVAL for another word; start: ENODATA without an image, EBUSY when it runs already;
     /// stop, kill and restart: ESRCH when it does not run, and is not about to start again by
-    /// itself; EIO when CPUs end in quarantine.
+    /// itself; EIO when CPUs end in quarantine; unload: EBUSY while it runs or is quarantined.
     pub(crate) fn command(self: &Arc<Self>, text: &[u8]) -> Result {
         let mut life = self.life.lock();
         match text.trim_ascii() {
@@ -48,8 +48,15 @@ impl Instance {
                 self.stop(life)?;
                 self.start_by_hand(&mut self.life.lock())
             }
+            b"unload" => {
+                drop(life);
+                self.unload()
+            }
             _ => {
-                pr_err!("{}: state: write start, stop, kill or restart\n", self.name);
+                pr_err!(
+                    "{}: state: write start, stop, kill, restart or unload\n",
+                    self.name
+                );
                 Err(EINVAL)
             }
         }

@@ -107,7 +107,7 @@ TEST_F(caps, configuration)
 
 TEST_F(caps, orders)
 {
-	static const char *const words[] = { "start", "stop", "kill", "restart", "bad" };
+	static const char *const words[] = { "start", "stop", "kill", "restart", "unload", "bad" };
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(words); i++)

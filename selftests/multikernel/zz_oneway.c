@@ -2,7 +2,7 @@
 /*
  * The limits that can only be tightened, the sysctls of kexec_load and lockdown.
  * They last until the next boot, so this program comes last: nothing can be
- * loaded after it. What runs can still be stopped.
+ * loaded after it. What runs can still be stopped, and given back.
  */
 #include "kselftest_harness.h"
 #include "image.h"
@@ -78,6 +78,7 @@ TEST(no_load_any_more)
 
 	EXPECT_STREQ("running", state_of(NAME));
 	EXPECT_STREQ("A-selftest", column(NAME, "KERNEL"));
+	EXPECT_EQ(EBUSY, order(NAME, "unload"));
 	EXPECT_EQ(0, order(NAME, "kill"));
 	EXPECT_STREQ("killed", state_of(NAME));
 
@@ -87,6 +88,10 @@ TEST(no_load_any_more)
 	EXPECT_EQ(EPERM, can_open(VMCORE));
 	EXPECT_TRUE(kernel_told(log, "/proc/kcore access is restricted"));
 	EXPECT_EQ(0, can_open(LOG));
+
+	EXPECT_EQ(0, order(NAME, "unload"));
+	EXPECT_STREQ("empty", state_of(NAME));
+	EXPECT_EQ(0, destroy(NAME));
 }
 
 TEST_HARNESS_MAIN

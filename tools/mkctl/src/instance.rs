@@ -16,6 +16,7 @@ pub enum Order {
     Stop,
     Kill,
     Restart,
+    Unload,
 }
 
 impl Order {
@@ -25,6 +26,7 @@ impl Order {
             Self::Stop => "stop",
             Self::Kill => "kill",
             Self::Restart => "restart",
+            Self::Unload => "unload",
         }
     }
 }

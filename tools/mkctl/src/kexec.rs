@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! kexec of kexec-tools, which loads and unloads kernels.
+//! kexec of kexec-tools, which loads kernels.
 
 use crate::{
     cli::RunArgs,
@@ -60,19 +60,10 @@ impl Kexec {
 
     /// Loads a kernel.
     pub fn load(&self, instance: &Instance, args: &RunArgs) -> Result {
-        self.call(instance, &load_options(args))
-    }
-
-    /// Unloads what is loaded.
-    pub fn unload(&self, instance: &Instance) -> Result {
-        self.call(instance, &["-u".into()])
-    }
-
-    fn call(&self, instance: &Instance, arguments: &[OsString]) -> Result {
         let mark = kmsg::Mark::now(instance.host);
         let said = Command::new(&self.path)
             .arg(format!("--multikernel={instance}"))
-            .args(arguments)
+            .args(load_options(args))
             .stdin(Stdio::null())
             .output()
             .map_err(|e| Error::system(self.path.display(), &e))?;

@@ -119,7 +119,10 @@ impl Made<'_> {
         };
         // Also when kexec was interrupted after the deed.
         if self.directory && instance.state().is_ok_and(|state| state != "empty") {
-            note(self.kexec.unload(instance), "the kernel is unloaded".into());
+            note(
+                instance.order(Order::Unload),
+                "the kernel is unloaded".into(),
+            );
         }
         if self.directory {
             let removed = host.remove_directory(&instance.config(""));
@@ -156,14 +159,14 @@ pub fn remove(instance: &Instance, force: bool, online: bool) -> Result {
         kill(instance)?;
     }
     if instance.state()? != "empty" {
-        let kexec = Kexec::find()?;
-        let unloaded = kexec.unload(instance).or_else(|error| {
+        let unload = || instance.order(Order::Unload);
+        let unloaded = unload().or_else(|error| {
             // What was dead has started again by itself meanwhile; once killed, it does not.
             if !force || !is_alive(&instance.state()?) {
                 return Err(error);
             }
             kill(instance)?;
-            kexec.unload(instance)
+            unload()
         });
         unloaded.map_err(|error| error.at("unload"))?;
     }
