@@ -21,11 +21,13 @@ echoed() {
 # latency WHEN: of round trips to good and back
 latency() {
 	local turn began
+	# Not in a pipe, which would swallow a failure.
 	for ((turn = 0; turn < LOOKS; turn++)); do
 		began=${EPOCHREALTIME/./}
 		echoed "turn $turn"
-		echo $((${EPOCHREALTIME/./} - began))
-	done | sort -n | awk -v when="$1" '{ us[NR] = $1 } END {
+		echo $((${EPOCHREALTIME/./} - began)) >&6
+	done 6>/tmp/latency
+	sort -n /tmp/latency | awk -v when="$1" '{ us[NR] = $1 } END {
 		printf "# round trips to the other one %s: median %d us, 99th percentile %d us\n", when, us[int((NR + 1) / 2)], us[NR - 1] }'
 }
 
