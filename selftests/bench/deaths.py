@@ -28,7 +28,7 @@ def main():
         ends = re.findall(r"^(?:\[ *\d+\.\d+\] )?([0-9a-f]{16})$", said, re.M)
         lives += len(ends)
         # A machine that was reset says no more; its last life was not seen to end.
-        missed += len(ends) - len(deaths)
+        missed += abs(len(ends) - len(deaths))
         for end, (poll, event, state, reason) in zip(ends, deaths):
             states[f"{state}/{reason}"] = states.get(f"{state}/{reason}", 0) + 1
             if int(poll, 16) == 0 or int(event, 16) == 0:
