@@ -282,7 +282,7 @@ static inline const char *unfit(void)
 	if (geteuid())
 		return "needs root";
 	/* The first thing that the series does with this command is to read its argument. */
-	if (sys_boot(NULL) != EFAULT)
+	if (!getenv("MK_SERIES") && sys_boot(NULL) != EFAULT)
 		return "this kernel lacks the multikernel series";
 	if (access("/sys/devices/system/cpu/cpu4", F_OK))
 		return "this machine has fewer than 5 CPUs";

@@ -4,6 +4,7 @@
  * is of one moment and makes sense. 10 seconds.
  */
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include "kselftest_harness.h"
@@ -103,6 +104,8 @@ static void read_attributes(const char *name)
 
 static void reader(void)
 {
+	/* A test that fails leaves none behind. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	for (;;) {
 		read_overview();
 		read_attributes("first");

@@ -30,6 +30,21 @@ tests_of() {
 	return "$wanted"
 }
 
+# give_back: what a program that was ended has left does not stand in the way of the next one
+give_back() {
+	local left word
+	for left in /sys/kernel/config/multikernel/*/; do
+		[ -d "$left" ] || continue
+		left=$(basename "$left")
+		echo "# $name has left $left"
+		for word in kill unload; do echo $word >"/sys/class/multikernel/$left/state"; done 2>/dev/null
+		rmdir "/sys/kernel/config/multikernel/$left"
+	done
+	for left in /sys/devices/system/cpu/cpu*/online; do
+		[ "$(cat "$left")" = 1 ] || echo 1 >"$left"
+	done
+}
+
 programs=()
 for program in *.sh "$MK_TESTS"/*; do
 	name=$(basename "$program" .sh)
@@ -59,11 +74,16 @@ for program in "${programs[@]}"; do
 	124 | 137) echo "not ok $number $name # TIMEOUT $TIMEOUT seconds" ;;
 	*) echo "not ok $number $name" ;;
 	esac
+	give_back
 done
 
-# Nothing that a test did may have upset the host.
+# Nothing that a test did may have upset the host. Its log is as long as all of them need (log_buf_len), and what
+# was printed before that is in the taint: W a warning, D an oops, L a lockup, B what KASAN finds.
 number=$((number + 1))
-found=$(dmesg | grep -E 'WARNING:|BUG:|Oops|Call Trace:|refcount_t:|soft lockup|possible recursive|hung_task')
+found=
+tainted=$(cat /proc/sys/kernel/tainted)
+[ $((tainted & (1 << 9 | 1 << 7 | 1 << 14 | 1 << 5))) -eq 0 ] || found="the kernel is tainted: $tainted"$'\n'
+found+=$(dmesg | grep -E 'WARNING:|BUG:|Oops|Call Trace:|refcount_t:|soft lockup|possible recursive|hung_task')
 if [ -e /sys/kernel/debug/kmemleak ]; then
 	# What is young may be somewhere on its way; the second look finds what was lost before the first.
 	for _ in 1 2; do
