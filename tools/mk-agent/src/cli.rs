@@ -138,6 +138,14 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_sleep_is_a_second() {
+        let idle = |ms| Cli::try_parse_from(["mk-agent", "--idle-ms", ms]).map(|cli| cli.idle());
+        assert_eq!(idle("1").unwrap(), Duration::from_millis(1));
+        assert_eq!(idle("1000").unwrap(), Duration::from_secs(1));
+        assert!(idle("0").is_err() && idle("1001").is_err());
+    }
+
+    #[test]
     fn the_console_takes_the_rest() {
         let line = "mk-agent --kmsg --console /bin/sh -l -i";
         let cli = Cli::try_parse_from(line.split(' ')).unwrap();

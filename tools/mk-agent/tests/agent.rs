@@ -294,6 +294,30 @@ fn a_shutdown_is_answered_and_runs_the_command() {
 }
 
 #[test]
+fn a_reboot_has_a_command_of_its_own() {
+    let mut spawn = Spawn::new();
+    let done = spawn.path("done");
+    let command = format!("echo again >{}", done.display());
+    spawn.start(&["--no-console", "--no-ports", "--reboot-command", &command]);
+    let mut host = spawn.host();
+    host.meet();
+    host.control(Control::Reboot(50));
+    host.until("an answer", |host| host.answers == [0]);
+    until("the command", || {
+        text(&done).filter(|text| text == "again\n")
+    });
+}
+
+#[test]
+fn without_a_region_it_says_so() {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_mk-agent"))
+        .args(["--no-force", "--no-console", "--no-ports"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(3));
+}
+
+#[test]
 fn a_shutdown_that_fails_can_be_asked_for_again() {
     let mut spawn = Spawn::new();
     let done = spawn.path("done");

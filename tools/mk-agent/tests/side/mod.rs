@@ -67,9 +67,11 @@ impl Spawn {
     /// options see to that.
     pub fn command(&self, more: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mk-agent"));
-        command.args(["--no-force", "--reboot-command", "true"]);
-        if !more.contains(&"--shutdown-command") {
-            command.args(["--shutdown-command", "true"]);
+        command.arg("--no-force");
+        for option in ["--shutdown-command", "--reboot-command"] {
+            if !more.contains(&option) {
+                command.args([option, "true"]);
+            }
         }
         command.arg("--region").arg(self.path("region"));
         command.arg("--sockets").arg(self.folder.path());
