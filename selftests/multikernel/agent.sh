@@ -114,6 +114,33 @@ test_nobody_there() {
 	TALK
 }
 
+# An agent that stands still gives no beats, which may be allowed, and does nothing in the time for a poweroff.
+test_stop_runs_out_of_time() {
+	local PATIENCE=0
+	agent 7.3
+	talk <<-'TALK'
+		say (sleep 1; kill -STOP $(pidof mk-agent)) & echo $((6 * 7))x
+		hear 42x
+		key 1d
+		hear it goes on
+		end 0
+	TALK
+	sleep 3
+	equal 'state without beats' "$(state it)" running
+	put 2000 "$CONFIGFS/it/stop_timeout_ms"
+	timed 20 order it stop
+	equal 'state, reason' "$(state it), $(reason it)" 'killed, stopped'
+	logged 'it: did not power off within 2000 ms' || fail 'the log does not say why'
+	# With no time at all it is not asked.
+	put 0 "$CONFIGFS/it/stop_timeout_ms"
+	mark
+	start it
+	hears 120 '^mk-agent: the region has'
+	order it stop
+	equal 'state, reason' "$(state it), $(reason it)" 'killed, stopped'
+	! said '^mk-agent: the host asks' || fail 'it was asked'
+}
+
 # Streams in both directions, one after the other on the same port.
 test_ports() {
 	local turn pid

@@ -94,6 +94,19 @@ TEST_F(caps, system_calls)
 
 TEST_F(caps, configuration)
 {
+	static const char *const files[] = {
+		"restart_policy", "restart_delay_ms", "restart_limit", "heartbeat_timeout_ms",
+		"stop_timeout_ms",
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(files); i++) {
+		char *was = get(path_of(CONFIG_DIR "/" NAME "/%s", files[i]));
+
+		EXPECT_EQ(EPERM, put(path_of(CONFIG_DIR "/" NAME "/%s", files[i]),
+				     i ? "1" : "always"));
+		EXPECT_STREQ(was, get(path_of(CONFIG_DIR "/" NAME "/%s", files[i])));
+	}
 	EXPECT_EQ(EPERM, put(CONFIG_DIR "/" NAME "/cpus", "2"));
 	EXPECT_EQ(EPERM, put(CONFIG_DIR "/" NAME "/cpus", "\n"));
 	EXPECT_EQ(EPERM, put(CONFIG_DIR "/" NAME "/cpus", "bad"));

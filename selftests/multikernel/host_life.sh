@@ -18,6 +18,20 @@ test_module_stays_while_there_is_an_instance() {
 	insert_module
 }
 
+# CPUs that a spawn has had are parked in a page of the module's until the host takes them online.
+test_module_goes_before_its_cpus_are_back() {
+	spawn web 2-3 256M 7.3
+	ticks 60 web
+	order web kill
+	order web unload
+	rmdir "$CONFIGFS/web"
+	rmmod multikernel
+	# Whoever has the page now, no CPU runs in it.
+	online 2 3
+	host_goes_on
+	insert_module
+}
+
 # The host's other CPUs are its own, and an interrupt meant for them reaches nobody else.
 test_other_cpus_come_and_go() {
 	local turn cpu

@@ -46,6 +46,21 @@ test_several_pieces() {
 	done
 }
 
+# Each instance takes some of the little that there is below 1 MiB.
+test_low_memory_runs_out() {
+	local n=0
+	while mkdir "$CONFIGFS/i$n" && put 2M "$CONFIGFS/i$n/memory" 2>/tmp/said; do
+		n=$((n + 1))
+		[ "$n" -lt 32 ] || fail 'it does not'
+	done
+	say "there was enough for $n instances"
+	grep -q 'Cannot allocate memory' /tmp/said || fail "it said $(cat /tmp/said)"
+	logged "i$n: memory below 1 MiB is used up" || fail 'the log does not explain it'
+	[ "$n" -ge 6 ] || fail 'the README promises more'
+	rmdir "$CONFIGFS/i0"
+	put 2M "$CONFIGFS/i$n/memory"
+}
+
 # above NAME, below NAME: all of its memory is on that side of 4 GiB
 above() { [ -z "$(ranges "$1" | awk -v limit="$GIB4" '$1 < limit')" ]; }
 below() { [ -z "$(ranges "$1" | awk -v limit="$GIB4" '$2 > limit')" ]; }

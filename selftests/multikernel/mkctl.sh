@@ -102,7 +102,7 @@ test_what_is_refused() {
 
 # The step that fails is named, and all before it is undone.
 test_failed_run_leaves_nothing() {
-	local bin=/tmp/bin pid
+	local bin=/tmp/bin pid status
 	need_mkctl
 	need_image 7.3
 	ends 1 'memory: ' runs it 2-3 4T
@@ -127,7 +127,9 @@ test_failed_run_leaves_nothing() {
 	within 30 test -e "$bin/loads" || fail 'nothing is loaded'
 	kill -TERM "$pid"
 	touch "$bin/go"
-	wait "$pid" && fail 'it was not interrupted'
+	status=0
+	wait "$pid" || status=$?
+	equal 'its status' "$status" 130
 	grep -q 'interrupted' /tmp/said || fail "it said '$(cat /tmp/said)'"
 	nothing_is_left it 4
 }
