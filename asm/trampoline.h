@@ -26,7 +26,7 @@
 #define PARAMS_PRESENT		0x54	/* u32, how many have answered */
 #define TRAMPOLINE_GDT		0x900
 #define TRAMPOLINE_IDT		0xa00	/* 32 gates, up to 0xc00 */
-/* u64[5], the parked CPU's return frame; an interrupt before it is used pushes 48 bytes below it. */
+/* u64[5], the parked CPU's return frame; an interrupt may push 48 bytes below it. */
 #define TRAMPOLINE_IRET		0xc80
 #define TRAMPOLINE_STACK_TOP	0x1000
 

@@ -93,9 +93,11 @@ impl Shared for SharedMemory {
 
     #[inline]
     fn load(&self, at: usize) -> u64 {
-        // SAFETY: Mapped by the invariant, and aligned.
-        self.word(at)
-            .map_or(0, |word| unsafe { word.read_volatile() })
+        match self.word(at) {
+            // SAFETY: Mapped by the invariant, and aligned.
+            Some(word) => unsafe { word.read_volatile() },
+            None => 0,
+        }
     }
 
     #[inline]

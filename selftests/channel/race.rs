@@ -77,7 +77,7 @@ fn talk(mut link: Link<Region>, peer: &Doorbell<'_>, rung: &AtomicBool) -> u64 {
         }
         while let Some(got) = link.receive(&mut buffer).expect("a session") {
             assert!(
-                buffer[..got.length] == message(received),
+                buffer[..got.length as usize] == message(received),
                 "message {received}"
             );
             received += 1;
