@@ -176,9 +176,21 @@ pub(crate) fn left(cpu: u32) {
 /// INIT they wait for a SIPI.
 pub(crate) fn unpark() {
     let _no_hotplug = HotplugReadLock::new();
-    let parked = |&cpu: &u32| matches!(slot(&PARKED, cpu), Ok(s) if s.load(Acquire) != 0);
-    for cpu in (1..MAX_CPUS as u32).filter(parked) {
-        if let (false, Ok(apic)) = (x86::cpu_online(cpu), ApicId::of_cpu(cpu)) {
+    send_init_to(is_parked);
+}
+
+/// Whether a CPU is in our page, and not on its way to the host.
+fn is_parked(cpu: u32) -> bool {
+    is_set(&PARKED, cpu) && !x86::cpu_online(cpu)
+}
+
+fn is_set(table: &'static [Atomic<u32>; MAX_CPUS], cpu: u32) -> bool {
+    matches!(slot(table, cpu), Ok(slot) if slot.load(Acquire) != 0)
+}
+
+fn send_init_to(wanted: impl Fn(u32) -> bool) {
+    for cpu in (1..MAX_CPUS as u32).filter(|&cpu| wanted(cpu)) {
+        if let Ok(apic) = ApicId::of_cpu(cpu) {
             apic.send_init();
         }
     }
@@ -209,14 +221,7 @@ pub(crate) fn crash_stop() {
 }
 
 fn init_lent() {
-    let is = |table, cpu| matches!(slot(table, cpu), Ok(s) if s.load(Relaxed) != 0);
-    for cpu in (1..MAX_CPUS as u32)
-        .filter(|&cpu| is(&RUNNING, cpu) || is(&PARKED, cpu) && !x86::cpu_online(cpu))
-    {
-        if let Ok(apic) = ApicId::of_cpu(cpu) {
-            apic.send_init();
-        }
-    }
+    send_init_to(|cpu| is_set(&RUNNING, cpu) || is_parked(cpu));
 }
 
 #[kunit_tests(multikernel_cpu)]
