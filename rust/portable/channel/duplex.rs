@@ -58,7 +58,8 @@ impl Duplex {
         memory.full_fence();
         let room = match credit {
             Some(frame) => self.producer.has_credit(memory, frame)?,
-            None => for_room,
+            // With nothing on the way it is not the ring that is short of room.
+            None => false,
         };
         Ok(Sleep {
             awake: self.consumer.has_frame(memory) || room,

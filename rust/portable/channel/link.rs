@@ -30,6 +30,9 @@ use super::{
     shared::Shared, //
 };
 
+/// Most frames taken in one go: parts can be of one byte, and others wait.
+const FRAMES_MAX: u32 = 64;
+
 /// Why a message was not sent or received.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum Error {
@@ -273,7 +276,8 @@ impl<M: Shared> Link<M> {
         Ok(())
     }
 
-    /// Receives a message, if one is complete. Until it is, each call gets the same buffer.
+    /// Receives a message, if one is complete. Until it is, each call gets the same buffer, and takes
+    /// so many parts that nobody is held up for long.
     ///
     /// The peer is not told of all that was received before [`Link::tell`] or [`Link::sleep`].
     ///
@@ -283,15 +287,16 @@ impl<M: Shared> Link<M> {
     /// when the peer gave up in the middle: what comes next is another message.
     #[inline(always)]
     pub fn receive(&mut self, buffer: &mut [u8]) -> Result<Option<Message>, Error> {
-        loop {
+        for _ in 0..FRAMES_MAX {
             let duplex = self.handshake.duplex().ok_or(Error::NotOpen)?;
             if !duplex.consumer.look(&self.memory) {
-                return Ok(None);
+                break;
             }
             if let Some(message) = self.receive_frame(buffer)? {
                 return Ok(Some(message));
             }
         }
+        Ok(None)
     }
 
     /// Receives a frame that is there: a message if it is the last one of that.

@@ -210,6 +210,22 @@ fn a_slow_reader_holds_up_the_writer_of_its_port_only() {
 }
 
 #[test]
+fn who_waits_for_a_slow_reader_can_sleep() {
+    let (_, mut host, mut spawn) = meet();
+    spawn.attach(2);
+    host.attach(2);
+    settle(&mut host, &mut spawn);
+    while host.send(2, &[7; 1000]).is_ok() {
+        settle(&mut host, &mut spawn);
+    }
+    let served = host.exchange.serve(&mut host.gates, Then::SleepForRoom);
+    assert!(!served.again);
+    spawn.take(2).unwrap();
+    settle(&mut host, &mut spawn);
+    assert!(host.send(2, &[7; 1000]).is_ok());
+}
+
+#[test]
 fn the_console_remembers_the_newest_and_never_stalls() {
     let (_, mut host, mut spawn) = meet();
     spawn.attach(CONSOLE);

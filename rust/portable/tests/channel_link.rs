@@ -228,6 +228,29 @@ fn frames_of_two_messages_do_not_mix() {
 }
 
 #[test]
+fn a_message_of_small_parts_is_taken_a_few_at_a_time() {
+    let (_, mut spawn) = meet();
+    let ring = Region::new(SIZE_MIN).unwrap().ring(Role::Host);
+    let mut peer = Producer::new(ring, spawn.generation());
+    let parts = ring.slots;
+    for n in 1..=parts {
+        let head = Head {
+            length: 1,
+            class: Class::Log,
+            part: [Part::More, Part::Last][usize::from(n == parts)],
+        };
+        peer.push(spawn.memory(), head, b"x").unwrap();
+    }
+    let message = Message {
+        class: Class::Log,
+        length: parts,
+    };
+    let mut buffer = [0; 1024];
+    assert_eq!(spawn.receive(&mut buffer), Ok(None));
+    assert_eq!(spawn.receive(&mut buffer), Ok(Some(message)));
+}
+
+#[test]
 fn who_sleeps_is_rung_for_frames_and_sessions() {
     let doorbell = Some(Doorbell {
         apic_id: 0,
