@@ -2,7 +2,7 @@
 
 //! Where everything goes in an instance's memory.
 //!
-//! The first MiB of the first piece is the firmware area: what a machine's firmware would have
+//! The first 2 MiB of the first piece are the firmware area: what a machine's firmware would have
 //! prepared, built by [`super::firmware`]. Kernel and initrd follow wherever they fit.
 
 use super::{
@@ -14,7 +14,7 @@ use super::{
 };
 
 /// Size of the firmware area in bytes.
-pub const FIRMWARE_SIZE: u64 = 1 << 20;
+pub const FIRMWARE_SIZE: u64 = 2 << 20;
 /// Most pieces that an instance's memory may consist of.
 pub const PIECES_MAX: usize = 64;
 /// Size in bytes of the low pages: the top page table, then the I/O APIC.
@@ -39,9 +39,10 @@ const CMDLINE: u64 = 0xd000;
 /// Bytes that there are for the command line, with its NUL.
 pub const CMDLINE_SIZE: u64 = 0x2000;
 const PAGE_TABLES: u64 = 0xf000;
-const PAGE_TABLES_SIZE: u64 = 0xb_1000;
-const SHARED: u64 = 0xc_0000;
-const SHARED_SIZE: u64 = 0x4_0000;
+const PAGE_TABLES_SIZE: u64 = 0xf_1000;
+const SHARED: u64 = 0x10_0000;
+/// Its data area is well beyond a first-level cache: lines that a reader comes for have left the writer's.
+const SHARED_SIZE: u64 = 0x10_0000;
 
 const _: () = assert!(ACPI_SIZE <= REGISTERS && REGISTERS + PAGE == EFI_CODE);
 const _: () = assert!(EFI_CODE + PAGE == EFI_DATA && EFI_DATA + PAGE == EFI_MAP);
@@ -141,7 +142,7 @@ impl Memory<'_> {
 /// Physical addresses of everything that is put into an instance's memory.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
-    /// The firmware area: the first MiB of the first piece. All below lies in it, but for kernel
+    /// The firmware area: the first 2 MiB of the first piece. All below lies in it, but for kernel
     /// and initrd.
     pub firmware: Range,
     /// The ACPI tables.
@@ -209,7 +210,7 @@ impl Layout {
             .first()
             .filter(|piece| piece.size >= FIRMWARE_SIZE)
         else {
-            return too_big("first piece", FIRMWARE_SIZE, "make it larger than 1 MiB");
+            return too_big("first piece", FIRMWARE_SIZE, "make it larger than 2 MiB");
         };
         let kernel_size = pages(header.init_size().max(kernel.memsz));
         let initrd_size = pages(initrd_len);

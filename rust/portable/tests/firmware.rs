@@ -48,7 +48,7 @@ fn ordinary() -> Built {
 #[test]
 fn places_kernel_low_and_initrd_high() {
     let layout = ordinary().layout;
-    assert_eq!(layout.firmware, range(GIB, MIB));
+    assert_eq!(layout.firmware, range(GIB, 2 * MIB));
     assert_eq!(layout.kernel, range(GIB + 2 * MIB, 30 * MIB));
     assert_eq!(layout.entry, GIB + 2 * MIB + 0x200);
     let top = GIB + 256 * MIB;
@@ -323,8 +323,8 @@ fn the_memory_map_of_an_ordinary_spawn() {
         (0x2_0000, 0x3_0000, RAM),
         (0x123_4000, 0x123_6000, RESERVED),
         (GIB, GIB + 0x8000, ACPI),
-        (GIB + 0x8000, GIB + MIB, RESERVED),
-        (GIB + MIB, GIB + 256 * MIB, RAM),
+        (GIB + 0x8000, GIB + 2 * MIB, RESERVED),
+        (GIB + 2 * MIB, GIB + 256 * MIB, RAM),
     ];
     assert_eq!(ordinary().e820(), map);
 }
@@ -333,12 +333,12 @@ fn the_memory_map_of_an_ordinary_spawn() {
 fn neighbours_in_the_memory_map_are_merged() {
     // The low pages touch the rest of the firmware area; two pieces touch each other.
     let pieces = [
-        range(GIB, MIB),
-        range(GIB + MIB + 2 * PAGE, 64 * MIB),
-        range(GIB + 65 * MIB + 2 * PAGE, 64 * MIB),
+        range(GIB, 2 * MIB),
+        range(GIB + 2 * MIB + 2 * PAGE, 64 * MIB),
+        range(GIB + 66 * MIB + 2 * PAGE, 64 * MIB),
     ];
     let memory = Memory {
-        low_pages: range(GIB + MIB, 2 * PAGE),
+        low_pages: range(GIB + 2 * MIB, 2 * PAGE),
         ..memory(&pieces)
     };
     let machine = machine(memory, &[1]);
@@ -346,8 +346,8 @@ fn neighbours_in_the_memory_map_are_merged() {
     let map = [
         (0x2_0000, 0x3_0000, RAM),
         (GIB, GIB + 0x8000, ACPI),
-        (GIB + 0x8000, GIB + MIB + 2 * PAGE, RESERVED),
-        (GIB + MIB + 2 * PAGE, GIB + 129 * MIB + 2 * PAGE, RAM),
+        (GIB + 0x8000, GIB + 2 * MIB + 2 * PAGE, RESERVED),
+        (GIB + 2 * MIB + 2 * PAGE, GIB + 130 * MIB + 2 * PAGE, RAM),
     ];
     assert_eq!(built.e820(), map);
 }
@@ -443,8 +443,8 @@ fn the_registers_are_where_the_fadt_says() {
     assert_eq!(fadt[40..44], [0; 4], "no 32-bit DSDT");
     // The registers are alone in a page that is reserved memory, and start as 0.
     for at in [reset_reg, sleep_reg] {
-        assert!(built.e820().contains(&(GIB + 0x8000, GIB + MIB, RESERVED)));
-        assert!((GIB + 0x8000..GIB + MIB).contains(&at));
+        assert!(built.e820().contains(&(GIB + 0x8000, GIB + 2 * MIB, RESERVED)));
+        assert!((GIB + 0x8000..GIB + 2 * MIB).contains(&at));
         assert_eq!(at & !(PAGE - 1), reset_reg & !(PAGE - 1));
     }
     assert!(built
@@ -473,7 +473,7 @@ fn the_multikernel_table_leads_to_the_shared_region() {
         (number(44), number(52)),
         (built.layout.shared.start, built.layout.shared.size)
     );
-    assert_eq!(built.layout.shared.size, 256 << 10);
+    assert_eq!(built.layout.shared.size, 1 << 20);
 }
 
 /// The CPUs of a MADT as (type, uid, APIC id).

@@ -18,7 +18,7 @@ use std::{
     sync::Mutex, //
 };
 
-pub const REGION: usize = 256 << 10;
+pub const REGION: usize = 1 << 20;
 const BYTES: usize = REGION / 4;
 const PLACES: usize = REGION / 8 / 64;
 /// So often is looked for a message before anything else is due, as the module does.

@@ -83,11 +83,11 @@ static int start_nmi_hang(void)
 /* The firmware area: ACPI, registers, EFI runtime, first page tables, shared region. */
 static int scribble_firmware(void)
 {
-	u8 *area = memremap(addr, SZ_1M, MEMREMAP_WB);
+	u8 *area = memremap(addr, SZ_2M, MEMREMAP_WB);
 
 	if (!area)
 		return -ENOMEM;
-	memset(area, 0xff, SZ_1M);
+	memset(area, 0xff, SZ_2M);
 	return 0;
 }
 
