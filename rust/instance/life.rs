@@ -219,6 +219,13 @@ impl Ready {
     }
 }
 
+fn send_inits(lease: &Lease, stats: &mut Stats) {
+    for claim in lease.claims() {
+        claim.apic().send_init();
+        stats.inits.count();
+    }
+}
+
 impl Running {
     /// What the watch has seen of this run.
     pub(super) fn event(&self) -> Option<Event> {
@@ -241,6 +248,8 @@ impl Running {
         trampoline: &Trampoline,
         stats: &mut Stats,
     ) -> Buried {
+        // At once: nobody watches from here on, and what the channel takes depends on the peer.
+        send_inits(&self.ready.lease, stats);
         self.watch = None;
         self.channel = None;
         let lease = &mut self.ready.lease;
@@ -248,10 +257,7 @@ impl Running {
         for _ in 0..ATTEMPTS {
             unproven = CpuSet::default();
             for _ in 0..2 {
-                for claim in lease.claims() {
-                    claim.apic().send_init();
-                    stats.inits.count();
-                }
+                send_inits(lease, stats);
             }
             let together = trampoline.park(lease.claims(), Claim::apic, |claim, proof| {
                 if proof.is_ok() {

@@ -35,7 +35,7 @@ test_start_and_kill() {
 	equal state "$(state web)" killed
 	equal reason "$(reason web)" killed
 	# Two rounds to each CPU, and a proof from each.
-	equal 'inits, proofs, missing proofs' "$(sed -nE 's/^(inits|proofs|missing_proofs) //p' "$CLASS/web/stats" | xargs)" '4 2 0'
+	equal 'inits, proofs, missing proofs' "$(sed -nE 's/^(inits|proofs|missing_proofs) //p' "$CLASS/web/stats" | xargs)" '6 2 0'
 	mark
 	sleep 2
 	equal 'what it says when it is dead' "$(spoken)" ''
