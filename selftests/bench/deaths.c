@@ -20,6 +20,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define DEADLINE_MS 120000 /* an emulator on a busy machine takes its time for a life */
 #define LATE	"/sys/module/faults/parameters/late_ms"
 
 static unsigned long long tsc(void)
@@ -101,7 +102,7 @@ static int live(const char *folder, int late)
 			polled = tsc();
 		if (polled && event)
 			break;
-		if (poll(watched, 2, 10000) <= 0)
+		if (poll(watched, 2, DEADLINE_MS) <= 0)
 			break;
 		while (recv(watched[1].fd, message, sizeof(message), MSG_DONTWAIT) > 0)
 			if (!alive(get(folder, "state", state, sizeof(state))) && !event)
