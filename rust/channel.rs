@@ -67,6 +67,8 @@ use signs::Signs;
 const QUEUE: usize = 64 << 10;
 /// How long a peer is not heard that broke a rule.
 const PENALTY: Delta = Delta::from_millis(1000);
+/// Turns after a peer's death in which all is taken that it has left: a region has no more slots.
+const LAST_TURNS: u32 = 64;
 /// A host looks at beats in one of so many calls of [`Channel::tick`]: each 100 ms, if all come.
 const BEAT_TICKS: u32 = 40;
 /// The peer has promised no beats.
@@ -141,6 +143,8 @@ pub(crate) struct Channel {
     silence: Atomic<u32>,
     /// From how many ms on that is too long; 0: never.
     patience: Atomic<u32>,
+    /// As a spawn, a session is over, and a new one is due after a while.
+    parted: Atomic<bool>,
     /// See [`Death`].
     death: Atomic<u32>,
     ticks: Atomic<u32>,
@@ -181,6 +185,7 @@ impl Channel {
                 signs: Signs::new(),
                 silence: Atomic::new(NO_BEATS),
                 patience: Atomic::new(750),
+                parted: Atomic::new(false),
                 death: Atomic::new(0),
                 ticks: Atomic::new(0),
                 waiters: Atomic::new(0),
@@ -236,6 +241,7 @@ impl Channel {
             sessions: 0,
             violations: 0,
             violated: None,
+            parted: None,
         });
         self.death.store(0, Relaxed);
         inner.last_words = Line::default();
@@ -249,6 +255,11 @@ impl Channel {
     /// Ends all sessions.
     pub(crate) fn end(&self) {
         let mut inner = self.inner.lock();
+        for _ in 0..LAST_TURNS {
+            if self.role == Role::Spawn || !self.turn(&mut inner) {
+                break;
+            }
+        }
         let mut live = inner.live.take();
         inner.gates.end();
         if let Some(live) = &mut live {
@@ -281,7 +292,10 @@ impl Channel {
     pub(crate) fn tick(self: &Arc<Self>, memory: &SharedMemory) {
         let beats = self.silence.load(Relaxed) != NO_BEATS;
         let tick = self.ticks.fetch_add(1, Relaxed);
-        if (beats && tick % BEAT_TICKS == 0) || self.signs.is_news(memory) {
+        if (beats && tick % BEAT_TICKS == 0)
+            || self.parted.load(Relaxed)
+            || self.signs.is_news(memory)
+        {
             self.poke();
         }
     }
@@ -341,7 +355,11 @@ impl Channel {
         if live.violated.is_some_and(|when| when.elapsed() < PENALTY) {
             return false;
         }
+        let hello = self.role == Role::Spawn && live.come_back();
         let mut served = live.exchange.serve(&mut inner.gates, then);
+        served.ring |= hello;
+        let parted = self.role == Role::Spawn && live.is_parted();
+        self.parted.store(parted, Relaxed);
         if let Some(request) = live.exchange.request() {
             self.obey(live, request);
             served.again = true;

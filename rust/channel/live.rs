@@ -4,7 +4,8 @@
 
 use super::{
     Channel,
-    NO_BEATS, //
+    NO_BEATS,
+    PENALTY, //
 };
 use crate::{
     apic::{self, ApicId},
@@ -17,7 +18,7 @@ use crate::{
         channel::{
             exchange::Exchange,
             heart::Heart,
-            hello,
+            hello::{self, Verdict},
             status::{Status, NOTICE_MAX}, //
         },
         line::Line, //
@@ -61,6 +62,8 @@ pub(super) struct Live {
     /// Violations that were logged, and when the last one was.
     pub(super) violations: u32,
     pub(super) violated: Option<Instant<Monotonic>>,
+    /// As a spawn, since when it is known to have parted.
+    pub(super) parted: Option<Instant<Monotonic>>,
 }
 
 impl Live {
@@ -83,6 +86,29 @@ impl Live {
     pub(super) fn is_deaf(&mut self) -> bool {
         let terms = self.exchange.link().terms();
         terms.is_some_and(|terms| !terms.peer_sleeps)
+    }
+
+    /// Whether a session has ended, whoever was to blame, and there could be another one.
+    pub(super) fn is_parted(&mut self) -> bool {
+        match self.exchange.link().verdict() {
+            None | Some(Verdict::Version | Verdict::Feature) => false,
+            Some(_) => true,
+        }
+    }
+
+    /// As a spawn, says hello again some time after that. Whether it did.
+    pub(super) fn come_back(&mut self) -> bool {
+        if !self.is_parted() {
+            self.parted = None;
+            return false;
+        }
+        let since = *self.parted.get_or_insert_with(Instant::now);
+        let due = since.elapsed() >= PENALTY;
+        if due {
+            self.parted = None;
+            self.exchange.link().say_hello();
+        }
+        due
     }
 
     /// Rings the peer if it sleeps for what was sent.

@@ -233,6 +233,17 @@ test_doorbell_moves() {
 	back /tmp/bytes || fail 'other bytes came back with all CPUs'
 }
 
+# A stray write costs the session; the next one comes by itself.
+test_module_comes_back() {
+	local before
+	alone module 'mk.do=fault:scribble-channel,ms=500 mk.after=5'
+	put 0 "$CONFIGFS/it/heartbeat_timeout_ms"
+	hears 90 'scribble: done'
+	before=$(stat_of sessions)
+	within 60 answers '' || fail "no answer comes: $(spoken | tail -n 3)"
+	say "sessions before and after: $before, $(stat_of sessions)"
+}
+
 # Conformance: each end, the same.
 test_module_bytes_come_back() { bytes_come_back module; }
 test_agent_bytes_come_back() { bytes_come_back agent; }
