@@ -387,6 +387,26 @@ mod tests {
     }
 
     #[test]
+    fn a_quarantine_is_an_end() {
+        let tree = Tree::new(&[
+            ("/sys/class/multikernel/web/state", "quarantined\n"),
+            ("/sys/class/multikernel/web/reason", "stopped\n"),
+            ("/dev/multikernel/web/log", ""),
+        ]);
+        let (user, there) = (Pty::new(), Pty::new());
+        there.be_console(&tree);
+        there.type_in(b"last words");
+        // So that it does not go on for ever when it is none.
+        let end = view(&tree, &user, None, || {
+            user.hears("last words");
+            sleep(Duration::from_secs(1));
+            user.type_in(b"\x1d");
+        });
+        let how = "web is quarantined, reason stopped";
+        assert_eq!(end.unwrap(), End::Died(how.into()));
+    }
+
+    #[test]
     fn keys_are_heard_while_words_come() {
         let (tree, user) = (Tree::new(RUNNING), Pty::new());
         // It always has more to say.

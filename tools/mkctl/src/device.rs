@@ -4,7 +4,7 @@
 
 use crate::{
     error::{Error, Kind, Result},
-    instance::{is_alive, Instance},
+    instance::Instance,
 };
 use rustix::io::Errno;
 use std::{
@@ -88,16 +88,45 @@ impl<'i> Device<'i> {
         self.moved((&self.file).write(bytes))
     }
 
-    /// How the instance has ended, if it has.
+    /// How the instance has ended, if it has. In quarantine it has: it is not heard any more.
     pub fn end(&self) -> Option<String> {
         let instance = self.instance;
         match instance.state() {
-            Ok(state) if is_alive(&state) => None,
+            Ok(state) if matches!(&*state, "starting" | "running") => None,
             Ok(state) => Some(match instance.reason().as_deref() {
                 None | Some("-") => format!("{instance} is {state}"),
                 Some(reason) => format!("{instance} is {state}, reason {reason}"),
             }),
             Err(_) => Some(format!("{instance} was removed")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{host::tests::Tree, port};
+    use std::{sync::atomic::AtomicBool, time::Duration};
+
+    /// What it is for those who send, and for those who receive.
+    #[test]
+    fn a_quarantine_is_an_end() {
+        let tree = Tree::new(&[
+            ("/sys/class/multikernel/web/state", "quarantined\n"),
+            ("/sys/class/multikernel/web/reason", "stopped\n"),
+            ("/dev/multikernel/web/port2", ""),
+            ("/file", "more"),
+        ]);
+        let (instance, never) = (tree.instance("web"), AtomicBool::new(false));
+        let wait = Some(Duration::from_secs(1));
+        let file = tree.host.path("/file");
+        for result in [
+            port::send(&instance, 2, Some(&file), wait, &never),
+            port::receive(&instance, 2, wait, &never),
+        ] {
+            let error = result.unwrap_err();
+            assert_eq!(error.kind, Kind::WrongState);
+            assert_eq!(error.to_string(), "web is quarantined, reason stopped");
         }
     }
 }
