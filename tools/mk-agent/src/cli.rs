@@ -18,7 +18,7 @@ Examples:
       mk-agent --connect 2 <file
 
 Exit status:
-  0    ended by a signal; the host knows
+  0    ended by a signal; the host knows. With --connect: the host sends no more
   1    failed for another reason than these
   2    the command line is wrong
   3    there is no table MKRN: this kernel is no spawn of multikernel
@@ -51,7 +51,8 @@ pub struct Cli {
     /// No sockets
     #[arg(long)]
     pub no_ports: bool,
-    /// Be no agent, but a client of a port's socket, with standard input and output
+    /// Be no agent, but a client of a port's socket, with standard input and output, until the host sends
+    /// no more; what standard input still has is not sent then, and the exit status is 0
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(2..=4))]
     pub connect: Option<u16>,
     /// Log to /dev/kmsg, not to standard error
