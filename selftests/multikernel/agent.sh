@@ -141,6 +141,22 @@ test_stop_runs_out_of_time() {
 	! said '^mk-agent: the host asks' || fail 'it was asked'
 }
 
+# A shutdown that hangs: the agent ends it before the host would.
+test_shutdown_that_hangs() {
+	agent 7.3
+	talk <<-'TALK'
+		say mkdir -p /sbin; rm -f /sbin/poweroff; printf '#!/bin/sh\nexec sleep 1000\n' >/sbin/poweroff
+		say chmod 700 /sbin/poweroff; echo $((6 * 7))x
+		hear 42x
+		key 1d
+		end 0
+	TALK
+	timed 20 order it stop
+	equal 'state, reason' "$(state it) $(reason it)" 'halted poweroff'
+	hears 5 '^mk-agent: the host asks for: Shutdown, within 7500 ms'
+	hears 5 '^mk-agent: Shutdown: by reboot\(2\)'
+}
+
 # Streams in both directions, one after the other on the same port.
 test_ports() {
 	local turn pid
