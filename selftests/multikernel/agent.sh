@@ -84,6 +84,23 @@ test_viewers_and_a_death() {
 	grep -q 'it is halted, reason poweroff' /tmp/said || fail "it says $(cat /tmp/said)"
 }
 
+# Who has looked all the time is there for the next agent, too, with the size of the terminal.
+test_viewer_of_two_agents() {
+	agent 7.3
+	talk <<-'TALK'
+		say stty size; echo $((6 * 7))first
+		hear 33 101
+		hear 42first
+		say setsid sh -c 'sleep 1; kill $(pidof mk-agent); sleep 2; exec mk-agent --kmsg --console sh -c "echo $((6 * 7))next; sh"' &
+		hear 42next
+		say sleep 2; stty size; echo $((6 * 7))second
+		hear 33 101
+		hear 42second
+		key 1d
+		end 0
+	TALK
+}
+
 test_run_with_a_console() {
 	command -v "$CTL" >/dev/null || skip "there is no mkctl (MK_CTL)"
 	need_image 7.3

@@ -78,7 +78,7 @@ impl Viewer<'_> {
         let mut buffer = vec![0; 16 << 10];
         let mut keys = Vec::new();
         let (mut connected, mut has_input, mut told) = (false, true, false);
-        let mut hung_up = false;
+        let (mut hung_up, mut lost) = (false, false);
         resized.store(true, Relaxed);
         loop {
             if interrupted.load(Relaxed) {
@@ -146,6 +146,11 @@ impl Viewer<'_> {
             };
             hung_up = told_by_device.contains(PollFlags::HUP);
             connected |= told_by_device.contains(PollFlags::OUT);
+            let was_lost = std::mem::replace(&mut lost, is_over || hung_up);
+            if was_lost && !lost {
+                // It may be another agent, which does not know the size.
+                resized.store(true, Relaxed);
+            }
             let ready = may_take && files.last().is_some_and(|file| !file.revents().is_empty());
             if ready {
                 match self.take(&mut buffer, raw.is_some(), &mut keys)? {
