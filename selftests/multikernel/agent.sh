@@ -129,6 +129,14 @@ test_nobody_there() {
 		key 1d
 		end 0
 	TALK
+	# Or another one; the usual one is passed then.
+	"$HERE/talk.py" "$CTL" console it --escape ^A <<-'TALK'
+		hear ^A leaves it
+		hear It waits for mk-agent
+		key 1d
+		key 01
+		end 0
+	TALK
 }
 
 # An agent that stands still gives no beats, which may be allowed, and does nothing in the time for a poweroff.
