@@ -114,10 +114,13 @@ test_failed_run_leaves_nothing() {
 	ends 4 'cpus: ' runs it 2-3 512M
 	nothing_is_left it 2
 	online 3
-	# This kexec says that it has loaded; the next one says so when it is told to.
+	# This kexec may not load; the next one says that it has loaded; the last one does when it is told to.
 	mkdir -p "$bin"
-	printf '#!/bin/sh\necho --multikernel\n' >"$bin/kexec"
+	printf '#!/bin/sh\necho --multikernel\n[ "$2" != -l ] || ! echo Cannot load a kernel into instance it: Operation not permitted\n' >"$bin/kexec"
 	chmod +x "$bin/kexec"
+	PATH=$bin:$PATH ends 6 'load: ' runs it 4 64M
+	nothing_is_left it 4
+	printf '#!/bin/sh\necho --multikernel\n' >"$bin/kexec"
 	PATH=$bin:$PATH ends 4 'start: ' runs it 4 64M
 	nothing_is_left it 4
 	printf '[ "$2" != -l ] || until [ -e %s/go ]; do touch %s/loads; sleep 0.1; done\n' "$bin" "$bin" >>"$bin/kexec"

@@ -72,6 +72,7 @@ impl Kexec {
         }
         let text = [said.stdout, said.stderr].concat();
         let lines = String::from_utf8_lossy(&text).into_owned();
+        let kind = kind_of(&lines);
         // The kernel's own words follow, if they can be read.
         let complaint = mark.complaint();
         let lines = lines
@@ -80,9 +81,24 @@ impl Kexec {
             .map(|line| format!("kexec: {line}"))
             .collect::<Vec<_>>();
         let what = format!("{} failed ({})", self.path.display(), said.status);
-        Err(Error::new(Kind::Failed, what)
-            .add_all(lines)
-            .add_all(complaint))
+        Err(Error::new(kind, what).add_all(lines).add_all(complaint))
+    }
+}
+
+/// By what kexec says. It has one exit status for all that fails.
+fn kind_of(lines: &str) -> Kind {
+    let refused = |why: &str| {
+        lines
+            .lines()
+            .any(|line| line.starts_with("Cannot load a kernel into ") && line.ends_with(why))
+    };
+    // As the C library has it: kexec sets no locale.
+    if refused(": Operation not permitted") {
+        Kind::NotPermitted
+    } else if refused(": Device or resource busy") {
+        Kind::WrongState
+    } else {
+        Kind::Failed
     }
 }
 
@@ -130,5 +146,21 @@ mod tests {
         ];
         assert_eq!(all, expected);
         assert_eq!(load(&["--", "-k"]), ["-l", "--append=", "--", "-k"]);
+    }
+
+    #[test]
+    fn a_refusal_has_its_kind() {
+        let kind = |why| {
+            kind_of(&format!(
+                "Cannot load a kernel into instance web: {why}\nThe kernel log may say more: dmesg | tail\n"
+            ))
+        };
+        assert_eq!(kind("Operation not permitted"), Kind::NotPermitted);
+        assert_eq!(kind("Device or resource busy"), Kind::WrongState);
+        assert_eq!(kind("Argument list too long"), Kind::Failed);
+        assert_eq!(
+            kind_of("Cannot open `k': Operation not permitted"),
+            Kind::Failed
+        );
     }
 }
