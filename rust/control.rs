@@ -44,6 +44,7 @@ impl Faces {
             host_down: registry::host_down,
             may_suspend: kexec::may_suspend,
             may_hibernate: kexec::may_hibernate,
+            hibernated: registry::hibernated,
             cpu_starting: cpu::veto,
             cpu_online: cpu::left,
         })?;

@@ -271,7 +271,8 @@ impl Instance {
     ///
     /// # Errors
     ///
-    /// EINVAL for a bad size, EBUSY while an image is loaded, and those of [`Memory::new`].
+    /// EINVAL for a bad size, EBUSY while an image is loaded or the host hibernates, and those of
+    /// [`Memory::new`]; nothing has changed then.
     pub(crate) fn set_memory(&self, text: &[u8]) -> Result {
         let size = size::parse(text).map_err(|fault| report(&self.name, fault))?;
         let mut life = self.life.lock();
@@ -282,10 +283,28 @@ impl Instance {
             );
             return Err(EBUSY);
         }
+        self.not_hibernating(size)?;
         let node = pages::node_of(life.cpus.first().unwrap_or(0));
         let memory = Memory::new(&self.name, size, node)?;
-        self.view.lock().memory = memory.size();
+        let before = core::mem::replace(&mut self.view.lock().memory, memory.size());
+        // Again, now that it can be seen: either we see the hibernation, or that sees the memory.
+        if let Err(e) = self.not_hibernating(size) {
+            drop(memory);
+            self.view.lock().memory = before;
+            return Err(e);
+        }
         life.phase = Phase::Empty(Some(memory));
+        Ok(())
+    }
+
+    fn not_hibernating(&self, size: u64) -> Result {
+        if registry::hibernates() {
+            pr_err!(
+                "{}: memory {size}: the host hibernates; write it when that is over\n",
+                self.name
+            );
+            return Err(EBUSY);
+        }
         Ok(())
     }
 

@@ -114,14 +114,11 @@ pub(super) fn may_suspend() -> Result {
 /// and would come back with what others left in it.
 pub(super) fn may_hibernate() -> Result {
     may_suspend()?;
-    match registry::find(|i| i.has_memory()) {
-        Some(instance) => {
-            let name = instance.name();
-            pr_err!("hibernate: {name} has memory; remove it first\n");
-            Err(EBUSY)
-        }
-        None => Ok(()),
-    }
+    registry::hibernate().map_err(|instance| {
+        let name = instance.name();
+        pr_err!("hibernate: {name} has memory; remove it first\n");
+        EBUSY
+    })
 }
 
 /// Starts the named instance.

@@ -58,6 +58,10 @@ static int mk_pm(struct notifier_block *nb, unsigned long action, void *data)
 	case PM_HIBERNATION_PREPARE:
 	case PM_RESTORE_PREPARE:
 		return notifier_from_errno(mk_rust_may_hibernate());
+	case PM_POST_HIBERNATION:
+	case PM_POST_RESTORE:
+		mk_rust_hibernated();
+		return NOTIFY_DONE;
 	default:
 		return NOTIFY_DONE;
 	}

@@ -55,8 +55,10 @@ pub(crate) struct Callbacks {
     pub(crate) host_down: fn(),
     /// The host wants to sleep; an error keeps it awake.
     pub(crate) may_suspend: fn() -> Result,
-    /// Or to be written to a disk; may sleep.
+    /// Or to be written to a disk, or to become what is on one; may sleep.
     pub(crate) may_hibernate: fn() -> Result,
+    /// That is over, or came to nothing; not called after an error.
+    pub(crate) hibernated: fn(),
     /// Called before a CPU goes online; an error keeps it offline.
     pub(crate) cpu_starting: fn(u32) -> Result,
     /// Called when a CPU is online.
@@ -157,6 +159,13 @@ extern "C" fn mk_rust_may_hibernate() -> c_int {
         (callbacks.may_hibernate)()?;
         Ok(0)
     })
+}
+
+#[no_mangle]
+extern "C" fn mk_rust_hibernated() {
+    if let Some(callbacks) = CALLBACKS.as_ref() {
+        (callbacks.hibernated)();
+    }
 }
 
 #[no_mangle]

@@ -89,5 +89,6 @@ void mk_rust_crash_stop(void);
 void mk_rust_host_down(void);
 int mk_rust_may_suspend(void);
 int mk_rust_may_hibernate(void);
+void mk_rust_hibernated(void);
 
 #endif

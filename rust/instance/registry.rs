@@ -9,7 +9,14 @@ use crate::{
 };
 use kernel::{
     prelude::*,
-    sync::{atomic::ordering, global_lock, Arc}, //
+    sync::{
+        atomic::{
+            ordering::{Relaxed, Release},
+            Atomic, //
+        },
+        global_lock,
+        Arc, //
+    },
 };
 
 /// What the lock guards.
@@ -139,10 +146,41 @@ fn for_each(f: impl Fn(&Instance)) {
 /// the page in which their CPUs were parked.
 pub(crate) fn host_down() {
     if let Some(host) = REGISTRY.lock().host.as_ref() {
-        host.down.store(1, ordering::Release);
+        host.down.store(1, Release);
     }
     for_each(Instance::host_down);
     cpu::unpark();
+}
+
+/// 1 while the host is written to a disk, or becomes what was read from one. Programs may run for
+/// long in between: who writes it, for one.
+static HIBERNATING: Atomic<u32> = Atomic::new(0);
+
+/// The host hibernates: until [`hibernated`] no memory is set aside.
+///
+/// # Errors
+///
+/// An instance that has memory; nothing has changed then.
+pub(crate) fn hibernate() -> Result<(), Arc<Instance>> {
+    // ORDERING: Before each view is locked: who shows memory there later sees it when it asks again.
+    HIBERNATING.store(1, Relaxed);
+    match find(Instance::has_memory) {
+        Some(instance) => {
+            hibernated();
+            Err(instance)
+        }
+        None => Ok(()),
+    }
+}
+
+/// That is over.
+pub(crate) fn hibernated() {
+    HIBERNATING.store(0, Relaxed);
+}
+
+/// Whether the host hibernates.
+pub(super) fn hibernates() -> bool {
+    HIBERNATING.load(Relaxed) != 0
 }
 
 /// A line for each instance, in the order of their ids.
