@@ -4,7 +4,6 @@
 
 use crate::{
     ffi::{hooks::Segment, pages::fatal_signal_pending},
-    memory,
     portable::{
         bzimage::Header,
         cmdline,
@@ -14,6 +13,7 @@ use crate::{
         segments::{self, Kernel, Links},
         table::Release, //
     },
+    spare::{self, Promise},
 };
 use kernel::{
     alloc::KVVec,
@@ -95,7 +95,7 @@ impl Image {
             kernel: links.kernel,
             initrd: links.initrd_len,
         })?;
-        spare(name, user)?;
+        room_for_all(name, user)?;
         let kernel = take(roles.kernel)?;
         let mut initrd = roles.initrd.map_or(Ok(KVVec::new()), take)?;
         initrd.truncate(usize::try_from(links.initrd_len)?);
@@ -139,19 +139,24 @@ impl Image {
     }
 }
 
-/// Whether the host can keep a copy of all that.
-fn spare(name: &Name, user: &[Segment]) -> Result {
+/// Whether the host can keep a copy of all that; each segment asks again.
+fn room_for_all(name: &Name, user: &[Segment]) -> Result {
     let bytes = user
         .iter()
         .fold(0u64, |sum, s| sum.saturating_add(s.bufsz as u64));
-    let spare = memory::spare();
+    let spare = spare::spare();
     if bytes > spare {
-        pr_err!(
-            "{name}: bufsz of all segments {bytes}: the host has {spare} bytes to spare for a copy; load less\n"
-        );
-        return Err(ENOMEM);
+        return Err(too_much(name, "all segments", bytes, spare));
     }
     Ok(())
+}
+
+/// Tells that the host cannot keep a copy of that.
+fn too_much(name: &Name, what: &str, bytes: u64, spare: u64) -> Error {
+    pr_err!(
+        "{name}: bufsz of {what} {bytes}: the host has {spare} bytes to spare for a copy; load less\n"
+    );
+    ENOMEM
 }
 
 /// Whether ours can be added to this command line, as a start will do. Our longest ones, so that no
@@ -181,11 +186,15 @@ fn text_at(bytes: &[u8], place: Option<(usize, usize)>) -> core::ops::Range<usiz
 /// Copies up to `len` bytes of a segment.
 fn copy(name: &Name, segment: &Segment, len: usize) -> Result<KVVec<u8>> {
     let len = len.min(segment.bufsz);
+    let promise =
+        Promise::new(len as u64).map_err(|spare| too_much(name, "a segment", len as u64, spare))?;
     let mut bytes = KVVec::with_capacity(len, GFP_KERNEL | __GFP_NOWARN).inspect_err(|_| {
         pr_err!(
             "{name}: bufsz of a segment {len:#x}: no memory to keep it; load a smaller image\n"
         );
     })?;
+    // Not while the caller's memory is read, which may take for ever.
+    drop(promise);
     while bytes.len() < len {
         if fatal_signal_pending() {
             return Err(EINTR);

@@ -14,6 +14,7 @@ use crate::{
         range::Range,
         vmcore::{note, Physical}, //
     },
+    spare::Promise,
 };
 use kernel::{
     prelude::*,
@@ -27,8 +28,6 @@ pub(crate) const GRANULE: u64 = 2 << 20;
 const PIECE_MAX: u64 = 128 << 20;
 /// The smallest piece worth having.
 const PIECE_MIN: u64 = 4 << 20;
-/// What the host keeps for itself when it gives memory away.
-const HOST_RESERVE: u64 = 64 << 20;
 /// Pages below 1 MiB for the spawn's real-mode code: seven for its CPUs' trampoline, two for its
 /// decompressor's switch to five-level paging (seen with 6.1 to 7.3), and room to grow.
 const LOW_CHUNK_PAGES: u32 = 16;
@@ -39,11 +38,6 @@ const PAGE: usize = kernel::page::PAGE_SIZE;
 
 /// Lives that some memory has had.
 static LIVES: Atomic<u64> = Atomic::new(0);
-
-/// Bytes that the host can do without.
-pub(crate) fn spare() -> u64 {
-    pages::available().saturating_sub(HOST_RESERVE)
-}
 
 /// Everything that an instance may touch. Dropping it zeroes it and gives it back.
 pub(crate) struct Memory {
@@ -73,16 +67,15 @@ impl Memory {
             pr_err!("{name}: memory {size}: give a multiple of 2M, at least 2M\n");
             return Err(EINVAL);
         }
-        let spare = spare();
-        if size > spare {
+        let mut promise = Promise::new(size).map_err(|spare| {
             pr_err!("{name}: memory {size}: the host has {spare} bytes to spare; ask for less\n");
-            return Err(ENOMEM);
-        }
+            ENOMEM
+        })?;
         let low_chunk = Pages::low(LOW_CHUNK_PAGES).inspect_err(|_| {
             pr_err!("{name}: memory below 1 MiB is used up; remove another instance\n");
         })?;
         let low_pages = Pages::dma32(1)?;
-        let pieces = Self::collect(size, node).map_err(|e| {
+        let pieces = Self::collect(&mut promise, size, node).map_err(|e| {
             if e == ENOMEM {
                 return scattered(name, size);
             }
@@ -136,7 +129,7 @@ impl Memory {
         Ok(())
     }
 
-    fn collect(size: u64, node: i32) -> Result<KVec<Pages>> {
+    fn collect(promise: &mut Promise, size: u64, node: i32) -> Result<KVec<Pages>> {
         let mut pieces = KVec::new();
         let mut left = size;
         let mut piece = PIECE_MAX;
@@ -146,6 +139,7 @@ impl Memory {
             }
             match Pages::contig(piece.min(left), node) {
                 Ok(got) => {
+                    promise.taken(got.range().size);
                     left = left.saturating_sub(got.range().size);
                     pieces.push(got, GFP_KERNEL)?;
                 }

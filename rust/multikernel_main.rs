@@ -18,6 +18,7 @@ mod image;
 mod instance;
 mod memory;
 mod portable;
+mod spare;
 mod spawn;
 mod trampoline;
 mod watch;

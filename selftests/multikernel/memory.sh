@@ -61,6 +61,21 @@ test_low_memory_runs_out() {
 	put 2M "$CONFIGFS/i$n/memory"
 }
 
+# Two that ask at the same time do not share what the host keeps for itself.
+test_two_ask_at_once() {
+	local half i
+	mkdir "$CONFIGFS/one" "$CONFIGFS/two"
+	echo 3 >/proc/sys/vm/drop_caches
+	half=$(awk '/^MemAvailable:/ { print int(($2 / 1024 - 32) / 4) * 2 }' /proc/meminfo)
+	for i in one two; do put "${half}M" "$CONFIGFS/$i/memory" 2>"/tmp/$i" & done
+	wait
+	say "each asked for $half MiB: one has $(cat "$CONFIGFS/one/memory"), two has $(cat "$CONFIGFS/two/memory")"
+	say "MemAvailable is $(awk '/^MemAvailable:/ { print $2 }' /proc/meminfo) kB now"
+	equal 'who has memory' "$(cat "$CONFIGFS"/{one,two}/memory | grep -c set-aside)" 1
+	equal 'who was refused' "$(cat /tmp/one /tmp/two | grep -c 'Cannot allocate memory')" 1
+	logged 'bytes to spare; ask for less' || fail 'the log does not say why'
+}
+
 # above NAME, below NAME: all of its memory is on that side of 4 GiB
 above() { [ -z "$(ranges "$1" | awk -v limit="$GIB4" '$1 < limit')" ]; }
 below() { [ -z "$(ranges "$1" | awk -v limit="$GIB4" '$2 > limit')" ]; }
