@@ -78,6 +78,13 @@ impl Instance {
         let over = self.channel.wait_for_end(asked, timeout);
         let mut life = self.life.lock();
         life.stopping = life.stopping.saturating_sub(1);
+        if matches!(life.phase, Phase::Quarantined(_)) {
+            pr_err!(
+                "{}: stop: it ended in quarantine; write kill to try again\n",
+                self.name
+            );
+            return Err(EIO);
+        }
         // It went by itself, or somebody else was faster.
         if !matches!(life.phase, Phase::Running(_)) || self.view.lock().stats.starts.0 != starts {
             return Ok(());
