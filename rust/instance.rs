@@ -378,7 +378,17 @@ impl Instance {
         let mut life = self.life.lock();
         match core::mem::replace(&mut life.phase, Phase::Moving) {
             Phase::Ready(ready) => {
-                life.phase = Phase::Empty(Some(ready.memory));
+                let Ready {
+                    image,
+                    boot_cpu: _,
+                    lease,
+                    memory,
+                    alarm,
+                    _hold: hold,
+                } = ready;
+                // Who hears that it is empty can take the CPUs online, and remove it.
+                drop((image, lease, alarm, hold));
+                life.phase = Phase::Empty(Some(memory));
                 let none = Release::default();
                 self.enter_with(State::Empty, Reason::None, |view| view.release = none);
                 Ok(())

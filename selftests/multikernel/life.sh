@@ -155,6 +155,28 @@ test_unload() {
 	! grep -q 'multikernel web' /proc/iomem || fail 'its memory is still in /proc/iomem'
 }
 
+# Who sees that it is empty can remove it, and have its CPUs.
+test_empty_is_free() {
+	local turn
+	need_image 7.3
+	for turn in {1..10}; do
+		instance web 2-3 256M
+		load web 7.3
+		python3 - "$CLASS/web/state" "$CONFIGFS/web" <<-'PYTHON' || fail "it cannot be removed in turn $turn"
+			import os, sys
+			state, directory = sys.argv[1:]
+			seen = os.open(state, os.O_RDONLY)
+			if not os.fork():
+			    os.write(os.open(state, os.O_WRONLY), b"unload")
+			    os._exit(0)
+			while os.pread(seen, 16, 0) != b"empty\n":
+			    pass
+			os.rmdir(directory)
+		PYTHON
+		online 2 3
+	done
+}
+
 # A lent CPU stays away from the host until the image is unloaded.
 test_veto() {
 	local cpu
