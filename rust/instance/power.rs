@@ -278,8 +278,8 @@ impl Instance {
         line
     }
 
-    /// Lets it start again by itself, if that is how it is restarted.
-    fn start_again(self: &Arc<Self>, life: &mut Life, reason: Reason) {
+    /// Lets it start again by itself, if that is how it is restarted, after a life as long as this.
+    fn start_again(self: &Arc<Self>, life: &mut Life, reason: Reason, lived: Delta) {
         if life.stopping > 0 {
             return;
         }
@@ -288,9 +288,7 @@ impl Instance {
         };
         let name = &self.name;
         // What has not even started has not lived for long.
-        if reason != Reason::StartFailed
-            && life.started.elapsed() >= Delta::from_millis(restart::STEADY)
-        {
+        if reason != Reason::StartFailed && lived >= Delta::from_millis(restart::STEADY) {
             life.row = 0;
         }
         match self.restart().after(reason, life.row) {
@@ -343,7 +341,10 @@ impl WorkItem for Instance {
     type Pointer = Arc<Self>;
 
     fn run(this: Arc<Self>) {
+        // Not after the burial, which takes long where there is much memory.
+        let died = Instant::now();
         let mut life = this.life.lock();
+        let lived = died - life.started;
         // It may have been stopped, and even started again, in between.
         let reason = match &life.phase {
             Phase::Running(running) => match running.event() {
@@ -366,6 +367,6 @@ impl WorkItem for Instance {
         if reason != Reason::StartFailed && this.end(&mut life, reason).is_err() {
             return;
         }
-        this.start_again(&mut life, reason);
+        this.start_again(&mut life, reason, lived);
     }
 }
