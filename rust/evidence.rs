@@ -17,6 +17,7 @@ use crate::{
         },
     },
 };
+use core::ops::ControlFlow;
 use kernel::{
     alloc::KVVec,
     fmt::Write,
@@ -35,22 +36,56 @@ const NOTES_MAX: usize = 1 << 16;
 /// Room for the line before each log.
 const HEADER_MAX: usize = 160;
 
-/// Finds the note of the kernel that this memory is of, and its addresses.
-pub(crate) fn kernel_of<'m, 't>(
+/// How far the search is for the note of the kernel that some memory is of.
+#[derive(Default)]
+pub(crate) struct Search {
+    piece: usize,
+    notes: usize,
+}
+
+impl Search {
+    /// Looks through the next piece. Breaks off with the note's address, or when there is none.
+    pub(crate) fn step(
+        &mut self,
+        memory: &Memory,
+        text: &mut [u8; note::TEXT_MAX],
+    ) -> ControlFlow<Option<u64>> {
+        let found = memory.find_note(self.piece, |at| {
+            self.notes = self.notes.saturating_add(1);
+            kernel_at(memory, at, text).is_some() || self.notes >= NOTES_MAX
+        });
+        self.piece = self.piece.saturating_add(1);
+        if found.is_some() || self.piece >= memory.pieces() {
+            return ControlFlow::Break(found);
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// The note at this address, and the addresses of its kernel.
+pub(crate) fn kernel_at<'m, 't>(
     memory: &'m Memory,
+    at: u64,
     text: &'t mut [u8; note::TEXT_MAX],
 ) -> Option<(Space<'m, Memory>, Note<'t>)> {
-    let mut seen = 0;
-    let at = memory.find_note(|at| {
-        seen += 1;
-        let good = Note::read(memory, at, text).and_then(|note| Space::new(memory, &note));
-        good.is_some() || seen == NOTES_MAX
-    })?;
     let note = Note::read(memory, at, text)?;
     Some((Space::new(memory, &note)?, note))
 }
 
-/// A buffer for [`kernel_of`], larger than a stack likes.
+/// Finds the note of the kernel that this memory is of, and its addresses.
+fn kernel_of<'m, 't>(
+    memory: &'m Memory,
+    text: &'t mut [u8; note::TEXT_MAX],
+) -> Option<(Space<'m, Memory>, Note<'t>)> {
+    let mut search = Search::default();
+    loop {
+        if let ControlFlow::Break(at) = search.step(memory, text) {
+            return kernel_at(memory, at?, text);
+        }
+    }
+}
+
+/// A buffer for the text of a note, larger than a stack likes.
 pub(crate) fn note_buffer() -> Result<KBox<[u8; note::TEXT_MAX]>> {
     KBox::init(pin_init::init_zeroed(), GFP_KERNEL)
 }

@@ -229,16 +229,19 @@ impl Memory {
         )
     }
 
-    /// Finds the first page that begins as a note does, and for which `is_it`.
-    pub(crate) fn find_note(&self, mut is_it: impl FnMut(u64) -> bool) -> Option<u64> {
-        for piece in self.pieces.iter() {
-            for at in page_starts(piece.range()) {
-                if note::begins(piece, at) && is_it(at) {
-                    return Some(at);
-                }
-            }
-        }
-        None
+    /// How many pieces there are.
+    pub(crate) fn pieces(&self) -> usize {
+        self.pieces.len()
+    }
+
+    /// Finds the first page of a piece that begins as a note does, and for which `is_it`.
+    pub(crate) fn find_note(
+        &self,
+        piece: usize,
+        mut is_it: impl FnMut(u64) -> bool,
+    ) -> Option<u64> {
+        let piece = self.pieces.get(piece)?;
+        page_starts(piece.range()).find(|&at| note::begins(piece, at) && is_it(at))
     }
 
     /// The region that is shared with the spawn.
@@ -376,10 +379,11 @@ mod tests {
             size: note::HEAD as u64,
         };
         memory.fill(head, b"\x0b\0\0\0\x01\0\0\0\0\0\0\0VMCOREINFO\0\0")?;
-        assert_eq!(memory.find_note(|_| true), Some(head.start));
+        assert_eq!(memory.find_note(0, |_| true), Some(head.start));
         memory.begin_life();
         assert!(memory.life() != life);
-        assert_eq!(memory.find_note(|_| true), None);
+        let notes = (0..memory.pieces()).find_map(|piece| memory.find_note(piece, |_| true));
+        assert_eq!(notes, None);
         Ok(())
     }
 }

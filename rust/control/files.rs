@@ -3,7 +3,7 @@
 //! Evidence: /dev/multikernel/NAME. See Documentation/ABI/testing/dev-multikernel.
 
 use crate::{
-    evidence,
+    evidence::{self, Search},
     ffi::{
         file::{File, Shows},
         misc::Open, //
@@ -12,9 +12,10 @@ use crate::{
     memory::Memory,
     portable::{
         range::Range,
-        vmcore::{elf, Physical}, //
+        vmcore::{elf, note::TEXT_MAX, Physical}, //
     },
 };
+use core::ops::ControlFlow;
 use kernel::{
     alloc::KVVec,
     new_mutex,
@@ -62,13 +63,13 @@ struct Core {
 }
 
 impl Core {
-    fn new(memory: &Memory) -> Result<Self> {
+    /// That of the kernel whose note is at this address, if there is one.
+    fn new(memory: &Memory, note: Option<u64>, text: &mut [u8; TEXT_MAX]) -> Result<Self> {
         let mut ranges = KVec::new();
         for range in memory.ram() {
             ranges.push(range, GFP_KERNEL)?;
         }
-        let mut buffer = evidence::note_buffer()?;
-        let kernel = evidence::kernel_of(memory, &mut buffer);
+        let kernel = note.and_then(|at| evidence::kernel_at(memory, at, text));
         let kernel = kernel.as_ref().map(|(space, note)| (space, *note));
         let core = elf::Core::new(&ranges, kernel);
         let mut headers = KVVec::from_elem(0, core.headers_len(), GFP_KERNEL)?;
@@ -87,6 +88,31 @@ impl Core {
 }
 
 impl Vmcore {
+    /// Looks for the kernel, piece by piece: whoever wants to change the instance gets it in between.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`Vmcore::with`].
+    fn look(&self) -> Result<Core> {
+        let mut text = evidence::note_buffer()?;
+        let mut search = Search::default();
+        let mut life = None;
+        loop {
+            let core = self.instance.with_memory(|memory| {
+                if *life.get_or_insert(memory.life()) != memory.life() {
+                    return Err(ENODEV);
+                }
+                match search.step(memory, &mut text) {
+                    ControlFlow::Break(note) => Core::new(memory, note, &mut text).map(Some),
+                    ControlFlow::Continue(()) => Ok(None),
+                }
+            })?;
+            if let Some(core) = core {
+                return Ok(core);
+            }
+        }
+    }
+
     /// Calls `f` with the life's memory.
     ///
     /// # Errors
@@ -94,12 +120,12 @@ impl Vmcore {
     /// ENODEV when the next life has begun, or the memory is gone; ENOMEM.
     fn with<R>(&self, f: impl FnOnce(&Core, &Memory) -> Result<R>) -> Result<R> {
         let mut slot = self.core.lock();
+        let core = match slot.take() {
+            Some(core) => core,
+            None => self.look()?,
+        };
+        let core = slot.insert(core);
         self.instance.with_memory(|memory| {
-            let core = match slot.take() {
-                Some(core) => core,
-                None => Core::new(memory)?,
-            };
-            let core = slot.insert(core);
             if core.life != memory.life() {
                 return Err(ENODEV);
             }
