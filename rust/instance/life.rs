@@ -5,6 +5,7 @@
 
 use crate::{
     alarm::Alarm,
+    apic::ApicId,
     channel,
     cpu::{Claim, Lease},
     ffi::{configfs::Dependency, x86},
@@ -112,32 +113,23 @@ fn fit(name: &Name, size: &Size, memory: &Memory) -> Result<Layout> {
 
 impl Ready {
     /// Writes the image to the instance's memory and starts its boot CPU there; `turn` chooses the
-    /// CPUs that watch.
+    /// CPUs that watch, and `prepare` makes the watch, and what opens the channel.
     ///
     /// # Errors
     ///
     /// What is left to bury, or `Ok` as it was, and EBUSY when a CPU has come online, E2BIG when the
-    /// image does not fit, ETIMEDOUT when the CPU never reached the trampoline.
-    pub(super) fn start(
+    /// image does not fit, ENOMEM, ETIMEDOUT when the CPU never reached the trampoline.
+    pub(super) fn start<Open: FnOnce() -> Result<channel::Open>>(
         mut self,
         name: &Name,
         trampoline: &Trampoline,
         turn: u32,
-        watch: impl FnOnce(&Self, &Layout) -> Result<(Watch, channel::Open)>,
+        prepare: impl FnOnce(&Self, &Layout) -> Result<(Watch, Open)>,
     ) -> Result<Running, (Result<Self, Running>, Error)> {
         self.alarm = None;
-        let (target, layout) = match self.place(name) {
+        let (boot, target, watch, channel) = match self.place(name, prepare) {
             Ok(placed) => placed,
             Err(e) => return Err((Ok(self), e)),
-        };
-        let boot = self
-            .lease
-            .claims()
-            .iter()
-            .find(|c| c.cpu() == self.boot_cpu)
-            .map(|c| c.apic());
-        let (Some(boot), Ok((watch, channel))) = (boot, watch(&self, &layout)) else {
-            return Err((Ok(self), ENOMEM));
         };
         self.lease.mark_running();
         let running = Running {
@@ -152,8 +144,13 @@ impl Ready {
         Err((Err(running), e))
     }
 
-    /// Fills the instance's memory for a start.
-    fn place(&mut self, name: &Name) -> Result<(Target, Layout)> {
+    /// Fills the instance's memory for a start. What can fail comes before that: as long as nothing
+    /// has begun, the memory still tells of the last life.
+    fn place<Open: FnOnce() -> Result<channel::Open>>(
+        &mut self,
+        name: &Name,
+        prepare: impl FnOnce(&Self, &Layout) -> Result<(Watch, Open)>,
+    ) -> Result<(ApicId, Target, Watch, channel::Open)> {
         if let Some(claim) = self
             .lease
             .claims()
@@ -178,6 +175,19 @@ impl Ready {
                 }
             }
         }
+        let is_boot = |claim: &&Claim| claim.cpu() == self.boot_cpu;
+        let boot = self
+            .lease
+            .claims()
+            .iter()
+            .find(is_boot)
+            .ok_or(EINVAL)?
+            .apic();
+        let unwatched = |e: Error| {
+            pr_err!("{name}: start: it could not be watched ({e:?}); try again\n");
+            e
+        };
+        let (watch, open) = prepare(self, &layout).map_err(unwatched)?;
 
         self.memory.begin_life();
         let (map, firmware, low) = self.memory.firmware_mut(layout.firmware)?;
@@ -207,15 +217,14 @@ impl Ready {
         if let Some(initrd) = layout.initrd {
             self.memory.fill(initrd, &self.image.initrd)?;
         }
-        let cr3 = u32::try_from(self.memory.map().low_pages.start)?;
-        Ok((
-            Target {
-                cr3,
-                entry: layout.entry,
-                rsi: layout.boot_params,
-            },
-            layout,
-        ))
+        let target = Target {
+            cr3: u32::try_from(self.memory.map().low_pages.start)?,
+            entry: layout.entry,
+            rsi: layout.boot_params,
+        };
+        // Last: it writes to the firmware area. It takes memory for the first life only.
+        let channel = open().map_err(unwatched)?;
+        Ok((boot, target, watch, channel))
     }
 }
 

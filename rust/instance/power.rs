@@ -141,8 +141,7 @@ impl Instance {
             let shared = ready.memory.shared(layout.shared)?;
             let watch = Watch::new(registers, apic_ids()?, self.clone(), shared)?;
             let neighbours = Neighbours::Lent(apic_ids()?);
-            let open = self.channel.begin(shared, neighbours)?;
-            Ok((watch, open))
+            Ok((watch, move || self.channel.begin(shared, neighbours)))
         };
         match ready.start(&self.name, &self.host.trampoline, self.id, watch) {
             Ok(running) => {
