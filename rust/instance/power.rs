@@ -235,6 +235,9 @@ impl Instance {
                     // It takes whatever is written.
                     let _ = write!(view.detail, "no proof that it stopped from CPU {cpus}");
                     view.stats.add(&ladder);
+                    if reason == Reason::StartFailed {
+                        view.stats.failed_starts.count();
+                    }
                 });
                 Err(EIO)
             }
