@@ -46,6 +46,8 @@ pub(crate) struct Handle {
     number: u16,
     /// On the console: the byte to be read next.
     at: Atomic<u64>,
+    /// The last stream that it has sent something in.
+    wrote: Atomic<u64>,
     /// poll(2) or the like has waited for it, and may do so at any time.
     watched: Atomic<bool>,
     /// The last wait was so short that it is worth looking again and again before the next one.
@@ -60,7 +62,7 @@ const EAGER_FOR_DEAF: Delta = Delta::from_micros(200);
 impl Drop for Handle {
     fn drop(&mut self) {
         let mut inner = self.channel.inner.lock();
-        inner.gates.detach(self.number);
+        inner.gates.detach(self.number, self.wrote.load(Relaxed));
         inner.polling = false;
         if self.watched.load(Relaxed) {
             inner.watched = inner.watched.saturating_sub(1);
@@ -150,7 +152,13 @@ impl Handle {
 
     fn send(&self, inner: &mut Inner, from: &[u8]) -> Result<usize, Refusal> {
         match &mut inner.live {
-            Some(live) => live.exchange.send(&mut inner.gates, self.number, from),
+            Some(live) => {
+                let mut wrote = self.wrote.load(Relaxed);
+                let exchange = &mut live.exchange;
+                let sent = exchange.send(&mut inner.gates, self.number, &mut wrote, from);
+                self.wrote.store(wrote, Relaxed);
+                sent
+            }
             None if inner.gates.is_broken(self.number) => Err(Refusal::Broken),
             None => Err(Refusal::NotConnected),
         }
@@ -176,6 +184,7 @@ impl Open for Handle {
             channel,
             number,
             at: Atomic::new(0),
+            wrote: Atomic::new(0),
             watched: Atomic::new(false),
             eager: Atomic::new(false),
         };
@@ -201,6 +210,9 @@ impl Stream for Handle {
         inner.polling &= nonblock;
         loop {
             if let Some(waiting) = self.look(&mut inner) {
+                if waiting == 0 {
+                    inner.gates.pass_end(self.number);
+                }
                 return Ok(waiting);
             }
             if nonblock {
@@ -285,8 +297,8 @@ impl Stream for Handle {
         }
         if inner.live.is_none() || inner.gates.is_over(self.number) {
             mask |= bindings::POLLHUP;
-        } else if inner.gates.is_broken(self.number) {
-            // What the peer sends can still be read.
+        }
+        if inner.gates.is_broken(self.number) {
             mask |= bindings::POLLERR;
         }
         mask

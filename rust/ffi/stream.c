@@ -67,13 +67,12 @@ static ssize_t mk_stream_write(struct file *file, const char __user *from, size_
 	u8 small[MK_STREAM_SMALL], *buffer = small;
 	size_t done = 0;
 
-	if (!len)
-		return 0;
 	if (len > sizeof(small))
 		buffer = kvmalloc(min_t(size_t, len, SZ_64K), GFP_KERNEL);
 	if (!buffer)
 		return -ENOMEM;
-	while (done < len) {
+	/* Nothing, too, is written: its end counts. */
+	do {
 		size_t part = min_t(size_t, len - done, SZ_64K);
 
 		put = -EFAULT;
@@ -83,7 +82,7 @@ static ssize_t mk_stream_write(struct file *file, const char __user *from, size_
 		if (put <= 0)
 			break;
 		done += put;
-	}
+	} while (done < len);
 	if (buffer != small)
 		kvfree(buffer);
 	return done ? done : put;

@@ -27,7 +27,7 @@ pub(crate) trait Stream: Open {
     /// Takes bytes that have come: none when others have taken them.
     fn take(&self, to: &mut [u8]) -> usize;
 
-    /// Sends bytes, at least one. Sleeps until there is room, unless `nonblock`.
+    /// Sends bytes, or that there are none. Sleeps until there is room, unless `nonblock`.
     fn write(&self, from: &[u8], nonblock: bool) -> Result<usize>;
 
     /// What can be done without sleeping, as `POLL*`; `file` is told when that changes.

@@ -145,28 +145,29 @@ impl<M: Shared, B: AsRef<[u8]> + AsMut<[u8]>> Exchange<M, B> {
         }
     }
 
-    /// Bytes that could be sent on a port now.
+    /// Bytes that the peer takes on a port now.
     ///
     /// # Errors
     ///
     /// NotConnected, Broken.
     pub fn room(&mut self, gates: &mut Gates<B>, port: u16) -> Result<u32, Refusal> {
         let gate = gates.find(port).ok_or(Refusal::NotConnected)?;
-        if gate.broken {
+        if gate.broken || gate.closed {
             return Err(Refusal::Broken);
         }
         let room = match self.link.terms() {
             Some(_) => self.ports.room(port).ok(),
             None => None,
         };
-        room.ok_or(if gate.met {
+        room.ok_or(if gate.met && !gate.open {
             Refusal::Broken
         } else {
             Refusal::NotConnected
         })
     }
 
-    /// Sends bytes on a port, as many as fit in one frame.
+    /// Sends bytes on a port, as many as fit in one frame. None is enough for an end to be told. In
+    /// `wrote`, 0 at first, there is what [`Gates::detach`] wants to know of the file.
     ///
     /// # Errors
     ///
@@ -175,17 +176,20 @@ impl<M: Shared, B: AsRef<[u8]> + AsMut<[u8]>> Exchange<M, B> {
         &mut self,
         gates: &mut Gates<B>,
         port: u16,
+        wrote: &mut u64,
         bytes: &[u8],
     ) -> Result<usize, Refusal> {
         let room = self.room(gates, port)?.min(self.link.frame_max());
         let part = bytes.get(..room as usize).unwrap_or(bytes);
-        if part.is_empty() {
-            return Err(Refusal::Full);
-        }
-        match self.ports.send(&mut self.link, port, part) {
+        let sent = match part {
+            [] if bytes.is_empty() => Ok(0),
+            [] => Err(Error::Full),
+            part => self.ports.send(&mut self.link, port, part),
+        };
+        match sent {
             Ok(sent) => {
                 if let Some(gate) = gates.find(port) {
-                    gate.wrote = true;
+                    gate.count(wrote);
                 }
                 Ok(sent)
             }
@@ -311,10 +315,11 @@ impl<M: Shared, B: AsRef<[u8]> + AsMut<[u8]>> Exchange<M, B> {
         match event {
             Event::Opened(port) => match gates.find(port) {
                 Some(gate) => {
-                    gate.open = true;
+                    if !self.ports.is_open(port) {
+                        gate.begin();
+                        gate.open = true;
+                    }
                     gate.met = true;
-                    gate.ended = false;
-                    gate.broken = false;
                 }
                 None => self.refuse |= 1u64.checked_shl(u32::from(port)).unwrap_or(0),
             },
@@ -322,7 +327,9 @@ impl<M: Shared, B: AsRef<[u8]> + AsMut<[u8]>> Exchange<M, B> {
                 if let Some(gate) = gates.find(port) {
                     gate.ended = true;
                     gate.broken |= errno != 0;
-                    gate.close |= gate.users == 0 || port == CONSOLE || errno != 0;
+                    // Who comes while nobody has is in time, and answers when he goes.
+                    let is_left = gate.users == 0 && gate.used;
+                    gate.close |= is_left || port == CONSOLE || errno != 0;
                 }
             }
             Event::Bytes(port) => {
@@ -377,8 +384,16 @@ impl<M: Shared, B: AsRef<[u8]> + AsMut<[u8]>> Exchange<M, B> {
                             gate.open = false;
                             // What was taken is part of this window.
                             gate.widen = 0;
+                            if !self.ports.is_met(port) {
+                                gate.begin();
+                            }
                         }
                         Err(Error::Full) => due = true,
+                        // When both have closed.
+                        Err(Error::Unfinished) => {
+                            let is_ending = gate.close || !self.ports.is_open(port);
+                            gate.open = gate.users > 0 && is_ending;
+                        }
                         Err(_) => gate.open = false,
                     }
                 }
@@ -396,7 +411,7 @@ impl<M: Shared, B: AsRef<[u8]> + AsMut<[u8]>> Exchange<M, B> {
                     Err(Error::Full | Error::Unfinished) => due = true,
                     _ => {
                         gate.close = false;
-                        gate.broken = true;
+                        gate.closed = true;
                     }
                 }
             }

@@ -18,14 +18,24 @@ pub(super) struct Gate<B> {
     pub(super) queue: Queue<B>,
     /// Files that are open here.
     pub(super) users: u32,
-    /// One of them has sent something.
-    pub(super) wrote: bool,
-    /// Both sides were open, in this life.
+    /// The number of the stream, from 1 on: another one begins when a side opens the port.
+    stream: u64,
+    /// Files that have sent something in this stream, and are open.
+    writers: u32,
+    /// There was a file while this stream was.
+    pub(super) used: bool,
+    /// Somebody has read of this stream, and not to its end.
+    reads: bool,
+    /// Where an older stream ends, of which not all was read.
+    mark: Option<u64>,
+    /// The peer has opened the port.
     pub(super) met: bool,
     /// The peer sends nothing more.
     pub(super) ended: bool,
     /// The peer takes nothing more.
     pub(super) broken: bool,
+    /// This side sends nothing more.
+    pub(super) closed: bool,
     pub(super) open: bool,
     pub(super) close: bool,
     pub(super) widen: u32,
@@ -36,10 +46,15 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Gate<B> {
         Self {
             queue: Queue::new(buffer),
             users: 0,
-            wrote: false,
+            stream: 1,
+            writers: 0,
+            used: false,
+            reads: false,
+            mark: None,
             met: false,
             ended: false,
             broken: false,
+            closed: false,
             open: false,
             close: false,
             widen: 0,
@@ -48,6 +63,43 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Gate<B> {
 
     pub(super) fn must_tell(&self) -> bool {
         self.widen >= TELL
+    }
+
+    /// A side has opened the port, and the other one had not.
+    pub(super) fn begin(&mut self) {
+        if self.ended && (self.reads || !self.queue.is_empty()) {
+            // Of several that nobody has read the last end counts.
+            self.mark = Some(self.queue.end());
+        }
+        self.stream = self.stream.wrapping_add(1);
+        self.writers = 0;
+        self.used = self.users > 0;
+        self.reads = false;
+        self.met = false;
+        self.ended = false;
+        self.broken = false;
+        self.closed = false;
+        self.close = false;
+    }
+
+    /// A file has sent something; `wrote` is the last stream in which it had.
+    pub(super) fn count(&mut self, wrote: &mut u64) {
+        if core::mem::replace(wrote, self.stream) != self.stream {
+            self.writers = self.writers.saturating_add(1);
+        }
+    }
+
+    /// How many bytes can be read; 0 when an end comes first.
+    fn waiting(&self) -> Option<usize> {
+        match self.mark {
+            // CAST: Not more than are in the queue.
+            Some(mark) => Some(mark.saturating_sub(self.queue.start()) as usize),
+            None => (self.ended || !self.queue.is_empty()).then(|| self.queue.len()),
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        (self.broken || self.closed) && self.ended
     }
 
     /// The session is over.
@@ -82,10 +134,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Gates<B> {
     pub fn begin(&mut self) {
         for (_, gate) in self.all() {
             gate.queue.clear();
-            gate.wrote = false;
-            gate.met = false;
             gate.ended = false;
-            gate.broken = false;
+            gate.begin();
+            gate.mark = None;
         }
     }
 
@@ -94,39 +145,61 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Gates<B> {
         self.all().for_each(|(_, gate)| gate.lose());
     }
 
-    /// A file was opened on this port. The first one is for the next stream, where one has ended on
-    /// both sides and all of it was read.
+    /// A file was opened on this port. The first one is for the next stream, where one is over on both
+    /// sides, after what is left to be read of that.
     pub fn attach(&mut self, port: u16) {
         if let Some(gate) = self.find(port) {
-            if gate.users == 0 && gate.ended && gate.broken && gate.queue.is_empty() {
-                gate.met = false;
-                gate.ended = false;
-                gate.broken = false;
+            if gate.users == 0 {
+                gate.mark = gate.mark.filter(|&mark| mark > gate.queue.start());
+                if gate.is_over() {
+                    gate.met = false;
+                    gate.ended = !gate.queue.is_empty();
+                    gate.broken = false;
+                    gate.closed = false;
+                }
             }
             gate.users = gate.users.saturating_add(1);
+            gate.used = true;
         }
     }
 
-    /// It was closed. After the last one the peer is told that there is nothing more, if there was
-    /// something, or if it has said so itself.
-    pub fn detach(&mut self, port: u16) {
+    /// It was closed; `wrote` is the last stream in which it has sent something, or 0. After the last
+    /// one that has, the peer is told that there is nothing more; and after the last one of all, if
+    /// the peer has said so itself.
+    pub fn detach(&mut self, port: u16, wrote: u64) {
         if let Some(gate) = self.find(port) {
+            let mut close = false;
             gate.users = gate.users.saturating_sub(1);
-            if gate.users == 0 && port != CONSOLE && (gate.wrote || gate.ended) {
-                gate.close = !gate.broken;
-                gate.wrote = false;
+            if wrote == gate.stream {
+                gate.writers = gate.writers.saturating_sub(1);
+                close |= gate.writers == 0;
             }
+            if gate.users == 0 {
+                gate.reads = false;
+                close |= gate.ended;
+            }
+            gate.close |= close && port != CONSOLE;
         }
     }
 
-    /// Takes bytes out of a queue, each for one reader. Nothing when there is none yet.
+    /// Takes bytes out of a queue, each for one reader. Nothing when there is none yet, 0 at an end.
     pub fn take(&mut self, port: u16, to: &mut [u8]) -> Option<usize> {
         let gate = self.find(port)?;
-        let taken = gate.queue.take(to);
+        let there = gate.waiting()?.min(to.len());
+        let taken = gate.queue.take(to.get_mut(..there).unwrap_or(&mut []));
+        gate.reads |= taken > 0;
         if !gate.ended {
             gate.widen = gate.widen.saturating_add(taken as u32);
         }
-        (taken > 0 || gate.ended).then_some(taken)
+        Some(taken)
+    }
+
+    /// A reader was told of the end that [`Gates::waiting`] saw.
+    pub fn pass_end(&mut self, port: u16) {
+        if let Some(gate) = self.find(port) {
+            gate.mark = None;
+            gate.reads = false;
+        }
     }
 
     /// Whether the peer is to be told that there is room.
@@ -147,8 +220,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Gates<B> {
 
     /// How many bytes wait on a port; 0 when its end does.
     pub fn waiting(&mut self, port: u16) -> Option<usize> {
-        let gate = self.find(port)?;
-        (gate.ended || !gate.queue.is_empty()).then(|| gate.queue.len())
+        self.find(port)?.waiting()
     }
 
     /// Whether the peer takes nothing more.
@@ -158,7 +230,6 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Gates<B> {
 
     /// Whether nothing goes either way any more.
     pub fn is_over(&mut self, port: u16) -> bool {
-        self.find(port)
-            .is_some_and(|gate| gate.broken && gate.ended)
+        self.find(port).is_some_and(|gate| gate.is_over())
     }
 }

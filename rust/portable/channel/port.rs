@@ -54,7 +54,7 @@ pub enum Event {
     Opened(u16),
     /// It can take more.
     Room(u16),
-    /// It sends nothing more: the errno, or 0.
+    /// It sends nothing more: 0, or an errno, and then it takes nothing more either.
     Closed(u16, u32),
     /// These bytes are for this port.
     Bytes(u16),
@@ -135,6 +135,12 @@ impl Ports {
         port.may_receive = port.may_receive.filter(|_| errno == 0);
         self.sweep(number);
         Ok(())
+    }
+
+    /// Whether the peer has opened or closed a port.
+    pub fn is_met(&mut self, number: u16) -> bool {
+        self.find(number)
+            .is_some_and(|port| port.theirs != Said::Nothing)
     }
 
     /// Whether this side has opened a port, and not closed it.

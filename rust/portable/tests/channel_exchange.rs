@@ -4,15 +4,18 @@
 
 #[path = "channel/memory.rs"]
 mod memory;
+#[path = "channel/sides.rs"]
+#[allow(dead_code, reason = "no stream ends here")]
+mod sides;
 
 use memory::Plain;
 use multikernel_portable::channel::{
     control::Control,
     echo::{LENGTH_MAX, LOOKS, LOOK_US},
-    exchange::{Exchange, Refusal, Then},
-    gate::{Gates, CONSOLE},
+    exchange::{Refusal, Then},
+    gate::CONSOLE,
     heart::Heart,
-    hello::{Doorbell, Offer, Verdict},
+    hello::{Offer, Verdict},
     layout::{Region, Role, SIZE_MIN},
     link::Link,
     message::{Class, Violation, MESSAGE_MAX},
@@ -21,81 +24,8 @@ use multikernel_portable::channel::{
     status::Status,
 };
 use proptest::prelude::*;
+use sides::{meet, meet_in, settle, Side, QUEUE};
 use std::collections::VecDeque;
-
-const QUEUE: usize = 64 << 10;
-
-struct Side {
-    exchange: Exchange<Plain, Vec<u8>>,
-    gates: Gates<Vec<u8>>,
-}
-
-impl Side {
-    fn new(link: Link<Plain>, eager: bool) -> Self {
-        let exchange = Exchange::new(link, vec![0; MESSAGE_MAX], eager).unwrap();
-        let mut gates = Gates::new([(); 4].map(|()| vec![0; QUEUE]));
-        gates.begin();
-        Self { exchange, gates }
-    }
-
-    fn serve(&mut self) -> bool {
-        let served = self.exchange.serve(&mut self.gates, Then::Sleep);
-        served.ring || served.again
-    }
-
-    fn attach(&mut self, port: u16) {
-        self.gates.attach(port);
-        self.exchange.used(&mut self.gates, port);
-    }
-
-    fn send(&mut self, port: u16, bytes: &[u8]) -> Result<usize, Refusal> {
-        self.exchange.send(&mut self.gates, port, bytes)
-    }
-
-    fn take(&mut self, port: u16) -> Option<Vec<u8>> {
-        let mut bytes = vec![0; QUEUE];
-        let taken = self.gates.take(port, &mut bytes)?;
-        bytes.truncate(taken);
-        Some(bytes)
-    }
-}
-
-/// A host and a spawn that have met.
-fn meet() -> (Plain, Side, Side) {
-    meet_in(SIZE_MIN)
-}
-
-fn meet_in(size: usize) -> (Plain, Side, Side) {
-    let memory = Plain::new(size);
-    let doorbell = Some(Doorbell {
-        apic_id: 0,
-        vector: 32,
-    });
-    let offer = Offer {
-        doorbell,
-        ..Offer::default()
-    };
-    let host = Link::host(memory.clone(), offer, 0).unwrap();
-    let spawn = Link::spawn(memory.clone(), offer).unwrap();
-    let (mut host, mut spawn) = (Side::new(host, false), Side::new(spawn, true));
-    settle(&mut host, &mut spawn);
-    (memory, host, spawn)
-}
-
-fn settle(host: &mut Side, spawn: &mut Side) {
-    let mut quiet = 0;
-    for _ in 0..100 {
-        quiet = if host.serve() | spawn.serve() {
-            0
-        } else {
-            quiet + 1
-        };
-        if quiet == 2 {
-            return;
-        }
-    }
-    panic!("they never come to rest");
-}
 
 #[test]
 fn a_port_is_open_when_somebody_in_the_spawn_uses_it() {
@@ -112,76 +42,6 @@ fn a_port_is_open_when_somebody_in_the_spawn_uses_it() {
     assert_eq!(spawn.take(2).unwrap(), b"to the spawn");
     assert_eq!(host.take(2).unwrap(), b"to the host");
     assert_eq!(host.take(2), None);
-}
-
-#[test]
-fn the_last_close_is_an_end_and_the_port_can_be_used_again() {
-    let (_, mut host, mut spawn) = meet();
-    for _ in 0..3 {
-        host.attach(3);
-        spawn.attach(3);
-        settle(&mut host, &mut spawn);
-        host.send(3, b"request").unwrap();
-        host.gates.detach(3);
-        settle(&mut host, &mut spawn);
-        assert_eq!(spawn.take(3).unwrap(), b"request");
-        assert_eq!(spawn.take(3).unwrap(), b"");
-        // The other direction stays open.
-        assert!(host.gates.is_broken(3) && !host.gates.is_over(3));
-        spawn.send(3, b"answer").unwrap();
-        spawn.gates.detach(3);
-        settle(&mut host, &mut spawn);
-        host.gates.attach(3);
-        assert_eq!(host.take(3).unwrap(), b"answer");
-        assert_eq!(host.take(3).unwrap(), b"");
-        assert_eq!(host.send(3, b"late"), Err(Refusal::Broken));
-        host.gates.detach(3);
-        settle(&mut host, &mut spawn);
-    }
-}
-
-#[test]
-fn who_comes_after_an_end_waits_for_the_next_stream() {
-    let (_, mut host, mut spawn) = meet();
-    for _ in 0..3 {
-        host.attach(3);
-        assert_eq!(host.take(3), None);
-        assert_eq!(host.send(3, b"early"), Err(Refusal::NotConnected));
-        spawn.attach(3);
-        settle(&mut host, &mut spawn);
-        spawn.send(3, b"answer").unwrap();
-        spawn.gates.detach(3);
-        settle(&mut host, &mut spawn);
-        assert_eq!(host.take(3).unwrap(), b"answer");
-        assert_eq!(host.take(3).unwrap(), b"");
-        host.gates.detach(3);
-        settle(&mut host, &mut spawn);
-    }
-}
-
-/// Whichever side has closed first.
-#[test]
-fn who_opens_next_waits_for_the_next_stream() {
-    for host_first in [true, false] {
-        let (_, mut host, mut spawn) = meet();
-        host.attach(2);
-        spawn.attach(2);
-        settle(&mut host, &mut spawn);
-        host.send(2, b"first").unwrap();
-        settle(&mut host, &mut spawn);
-        assert_eq!(spawn.take(2).unwrap(), b"first");
-        for host_now in [host_first, !host_first] {
-            let side = if host_now { &mut host } else { &mut spawn };
-            side.gates.detach(2);
-            settle(&mut host, &mut spawn);
-        }
-        host.attach(2);
-        assert_eq!(host.take(2), None, "host first: {host_first}");
-        assert_eq!(host.send(2, b"early"), Err(Refusal::NotConnected));
-        spawn.attach(2);
-        settle(&mut host, &mut spawn);
-        assert_eq!(host.send(2, b"second"), Ok(6));
-    }
 }
 
 #[test]

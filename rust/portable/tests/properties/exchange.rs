@@ -24,6 +24,7 @@ const THEN: [Then; 3] = [Then::Poll, Then::Sleep, Then::SleepForRoom];
 struct Side<M> {
     exchange: Exchange<M, Vec<u8>>,
     gates: Gates<Vec<u8>>,
+    wrote: u64,
 }
 
 impl<M: Shared> Side<M> {
@@ -34,7 +35,11 @@ impl<M: Shared> Side<M> {
             gates.attach(port);
         }
         let exchange = Exchange::new(link, vec![0; MESSAGE_MAX], eager).unwrap();
-        Self { exchange, gates }
+        Self {
+            exchange,
+            gates,
+            wrote: 0,
+        }
     }
 
     /// Does one thing that users do.
@@ -48,14 +53,17 @@ impl<M: Shared> Side<M> {
         match step % 16 {
             0..=6 => _ = exchange.serve(gates, THEN[usize::from(step) % THEN.len()]),
             7 | 8 => {
-                if let Ok(sent) = exchange.send(gates, port, &PAYLOAD[..length]) {
-                    assert!((1..=length).contains(&sent));
+                if let Ok(sent) = exchange.send(gates, port, &mut self.wrote, &PAYLOAD[..length]) {
+                    assert!((length.min(1)..=length).contains(&sent));
                 }
             }
             9 | 10 => {
                 let mut bytes = vec![0; length];
                 if let Some(taken) = gates.take(port.max(2), &mut bytes) {
                     assert!(taken <= length);
+                    if taken == 0 {
+                        gates.pass_end(port.max(2));
+                    }
                 }
             }
             11 => {
@@ -69,7 +77,7 @@ impl<M: Shared> Side<M> {
                 gates.attach(port);
                 exchange.used(gates, port);
             }
-            13 => gates.detach(port),
+            13 => gates.detach(port, self.wrote),
             14 => {
                 if let Err(refusal) = exchange.tell(Control::Shutdown(step.into())) {
                     assert_ne!(refusal, Refusal::Broken);
@@ -141,7 +149,11 @@ pub fn check(input: &[u8]) {
         _ = host.exchange.serve(&mut host.gates, Then::Sleep);
         _ = spawn.exchange.serve(&mut spawn.gates, Then::Sleep);
     }
-    assert_eq!(host.exchange.send(&mut host.gates, 2, b"well"), Ok(4));
+    assert_eq!(
+        host.exchange
+            .send(&mut host.gates, 2, &mut host.wrote, b"well"),
+        Ok(4)
+    );
     _ = spawn.exchange.serve(&mut spawn.gates, Then::Sleep);
     let mut bytes = [0; 5];
     assert_eq!(spawn.gates.take(2, &mut bytes), Some(4));
