@@ -163,6 +163,16 @@ impl Handle {
             None => Err(Refusal::NotConnected),
         }
     }
+
+    /// Whether bytes can be sent; nothing when there is no room in the ring, whatever the peer takes.
+    fn can_send(&self, inner: &mut Inner) -> Option<bool> {
+        let Some(live) = &mut inner.live else {
+            return Some(false);
+        };
+        let room = live.exchange.room(&mut inner.gates, self.number);
+        let takes = room.is_ok_and(|room| room > 0);
+        (!takes || live.exchange.link().has_room()).then_some(takes)
+    }
 }
 
 /// The errno of a refusal.
@@ -288,11 +298,14 @@ impl Stream for Handle {
         if self.waiting(inner).is_some() {
             mask |= bindings::POLLIN | bindings::POLLRDNORM;
         }
-        let room = match &mut inner.live {
-            Some(live) => live.exchange.room(&mut inner.gates, self.number).ok(),
-            None => None,
-        };
-        if room.is_some_and(|room| room > 0) {
+        let can_send = self.can_send(inner).or_else(|| {
+            // The peer is told to ring when there is.
+            inner.writers = inner.writers.saturating_add(1);
+            self.turn(inner);
+            inner.writers = inner.writers.saturating_sub(1);
+            self.can_send(inner)
+        });
+        if can_send == Some(true) {
             mask |= bindings::POLLOUT | bindings::POLLWRNORM;
         }
         if inner.live.is_none() || inner.gates.is_over(self.number) {

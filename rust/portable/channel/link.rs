@@ -267,6 +267,20 @@ impl<M: Shared> Link<M> {
         }
     }
 
+    /// Whether there is room for a frame, however long.
+    pub fn has_room(&mut self) -> bool {
+        let Some(duplex) = self.handshake.duplex() else {
+            return false;
+        };
+        match duplex.producer.can_push(&self.memory) {
+            Ok(can) => can,
+            Err(violation) => {
+                self.violated(violation);
+                false
+            }
+        }
+    }
+
     /// Makes an unfinished message void.
     pub fn abort(&mut self) -> Result<(), Error> {
         if let Some(Unfinished { class, .. }) = self.sending {

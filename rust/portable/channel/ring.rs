@@ -181,6 +181,19 @@ impl Producer {
         Ok(())
     }
 
+    fn finds_room(&mut self, memory: &impl Shared, lines: u32) -> Result<bool, Violation> {
+        if self.has_room(lines) {
+            return Ok(true);
+        }
+        self.update(memory)?;
+        Ok(self.has_room(lines))
+    }
+
+    /// Whether there is room for the longest frame.
+    pub fn can_push(&mut self, memory: &impl Shared) -> Result<bool, Violation> {
+        self.finds_room(memory, lines(self.frame_max()))
+    }
+
     /// Sends a frame; the length in `head` is that of `payload`.
     pub fn push(
         &mut self,
@@ -192,11 +205,11 @@ impl Producer {
             return Err(SendError::TooLong);
         }
         let lines = lines(head.length);
-        if !self.has_room(lines) {
-            self.update(memory).map_err(SendError::Violation)?;
-            if !self.has_room(lines) {
-                return Err(SendError::Full);
-            }
+        if !self
+            .finds_room(memory, lines)
+            .map_err(SendError::Violation)?
+        {
+            return Err(SendError::Full);
         }
         let slot = self.ring.slot(self.sent.frames);
         let word = head.encode();

@@ -334,3 +334,16 @@ fn who_opens_in_a_spawn_before_both_have_closed() {
     settle(&mut host, &mut spawn);
     assert_eq!(host.take(2).unwrap(), b"next");
 }
+
+#[test]
+fn a_full_ring_has_no_room_whatever_the_port_has() {
+    let (mut client, mut host) = Client::meet(Offer::default());
+    host.attach(2);
+    client.open(&mut host, b"");
+    assert!(host.exchange.link().has_room());
+    while host.send(2, &[7; 1000]).is_ok() {}
+    assert!(host.exchange.room(&mut host.gates, 2).unwrap() > 1000);
+    assert!(!host.exchange.link().has_room());
+    client.events(&mut host);
+    assert!(host.exchange.link().has_room());
+}

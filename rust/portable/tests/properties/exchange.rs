@@ -99,6 +99,7 @@ impl<M: Shared> Side<M> {
             _ => {
                 _ = exchange.link().signs();
                 _ = exchange.room(gates, port);
+                _ = exchange.link().has_room();
                 _ = (gates.waiting(port), gates.is_broken(port));
             }
         }
