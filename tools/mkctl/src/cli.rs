@@ -97,7 +97,7 @@ Examples:
     /// Send a file, or stdin, to a port of an instance
     ///
     /// In the instance it is read from the socket /run/multikernel/portN, which mk-agent makes there. Waits
-    /// until somebody there connects.
+    /// until somebody there connects, also when there is nothing to be sent.
     #[command(after_help = "\
 Example:
   mkctl send web 2 data.tar                       # in web: mk-agent --connect 2 </dev/null | tar -x

@@ -67,7 +67,6 @@ impl<'i> Device<'i> {
 
     fn moved(&self, result: io::Result<usize>) -> Result<Moved> {
         match result {
-            Ok(0) => Ok(Moved::Over),
             Ok(count) => Ok(Moved::Bytes(count)),
             Err(e) => match Errno::from_io_error(&e) {
                 Some(Errno::AGAIN | Errno::INTR) => Ok(Moved::Nothing),
@@ -80,10 +79,13 @@ impl<'i> Device<'i> {
     }
 
     pub fn read(&self, buffer: &mut [u8]) -> Result<Moved> {
-        self.moved((&self.file).read(buffer))
+        match self.moved((&self.file).read(buffer))? {
+            Moved::Bytes(0) => Ok(Moved::Over),
+            moved => Ok(moved),
+        }
     }
 
-    /// `bytes` is not empty.
+    /// With no bytes it is their end that the other side is to see, once it is there.
     pub fn write(&self, bytes: &[u8]) -> Result<Moved> {
         self.moved((&self.file).write(bytes))
     }

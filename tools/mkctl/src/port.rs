@@ -48,6 +48,31 @@ impl<'p> Port<'p> {
         })
     }
 
+    /// Sends all of it, or that there is nothing.
+    fn write(&mut self, bytes: &[u8]) -> Result {
+        let mut rest = bytes;
+        loop {
+            match self.device.write(rest)? {
+                Moved::Bytes(count) => {
+                    rest = &rest[count..];
+                    self.connected = true;
+                    if rest.is_empty() {
+                        return Ok(());
+                    }
+                }
+                Moved::Nothing | Moved::NotConnected => self.wait(PollFlags::OUT)?,
+                // That was the stream before: who is next has not come.
+                Moved::Over if !self.connected && self.device.end().is_none() => {
+                    self.wait(PollFlags::OUT)?;
+                }
+                Moved::Over => {
+                    let why = format!("{}: the other side has closed it", self.device.path);
+                    return Err(self.stopped(why));
+                }
+            }
+        }
+    }
+
     /// That it cannot go on.
     fn stopped(&self, why: String) -> Error {
         match self.device.end() {
@@ -78,7 +103,8 @@ impl<'p> Port<'p> {
         let timeout = Timespec::try_from(LOOK).unwrap_or_default();
         let mut files = [PollFd::new(file, flags)];
         let ready = poll(&mut files, Some(&timeout)).is_ok_and(|ready| ready > 0);
-        if ready && !files[0].revents().intersects(flags) {
+        let told = files[0].revents();
+        if ready && told.contains(PollFlags::HUP) && !told.intersects(flags) {
             // It is over, and what is to be moved does not know yet.
             thread::sleep(LOOK);
         }
@@ -114,23 +140,15 @@ pub fn send(
             continue;
         }
         let count = source.read(&mut buffer).map_err(failed)?;
-        if count == 0 {
-            return Ok(());
+        if count > 0 {
+            port.write(&buffer[..count])?;
+            continue;
         }
-        let mut rest = &buffer[..count];
-        while !rest.is_empty() {
-            match port.device.write(rest)? {
-                Moved::Bytes(count) => {
-                    rest = &rest[count..];
-                    port.connected = true;
-                }
-                Moved::Nothing | Moved::NotConnected => port.wait(PollFlags::OUT)?,
-                Moved::Over => {
-                    let why = format!("{}: the other side has closed it", port.device.path);
-                    return Err(port.stopped(why));
-                }
-            }
+        if !port.connected {
+            // Who waits for what is nothing is told, too.
+            port.write(&[])?;
         }
+        return Ok(());
     }
 }
 
@@ -164,8 +182,8 @@ pub fn receive(
 mod tests {
     use super::*;
     use crate::host::tests::Tree;
-    use rustix::fs::{mknodat, FileType, Mode, CWD};
-    use std::fs;
+    use rustix::fs::{mknodat, open, FileType, Mode, OFlags, CWD};
+    use std::{fs, io::Write};
 
     /// Port 2 of web is a pipe: bytes, no room, an end.
     fn tree() -> Tree {
@@ -230,6 +248,31 @@ mod tests {
         let error = send_in(&tree, false, None).unwrap_err();
         assert_eq!(error.kind, Kind::WrongState);
         assert_eq!(error.to_string(), "web is killed");
+    }
+
+    /// As when the stream before is not over on both sides.
+    #[test]
+    fn a_side_that_closed_before_the_first_byte() {
+        let tree = tree();
+        let held = hold(&tree);
+        // There is room for nothing.
+        let flags = OFlags::WRONLY | OFlags::NONBLOCK;
+        let full = File::from(open(pipe(&tree), flags, Mode::empty()).unwrap());
+        while (&full).write(&[0; 4096]).is_ok() {}
+        let path = pipe(&tree);
+        let reader = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(100));
+            drop(held);
+            thread::sleep(Duration::from_millis(100));
+            let mut reader = File::open(path).unwrap();
+            drop(full);
+            let mut read = Vec::new();
+            reader.read_to_end(&mut read).unwrap();
+            read
+        });
+        send_in(&tree, false, Some(Duration::from_secs(60))).unwrap();
+        let read = reader.join().unwrap();
+        assert!(read.ends_with(&fs::read(tree.host.path("/file")).unwrap()));
     }
 
     #[test]
