@@ -10,7 +10,10 @@ use super::{
 use crate::{
     ffi::pages::relax,
     portable::{
-        channel::echo::{LOOKS, LOOK_US},
+        channel::{
+            echo::{LOOKS, LOOK_US},
+            hello::ECHO, //
+        },
         ping::{Order, Times}, //
     },
 };
@@ -113,7 +116,7 @@ impl Channel {
         let life = inner.lives;
         let live = inner.live.as_mut().ok_or(ENOTCONN)?;
         let session = live.exchange.sessions();
-        if live.exchange.link().terms().is_some() && !live.exchange.link().echoes() {
+        if live.exchange.link().terms().is_some() && !live.exchange.link().knows(ECHO) {
             return Err(EOPNOTSUPP);
         }
         let us = if poll { LOOK_US } else { 0 };

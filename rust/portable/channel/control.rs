@@ -33,6 +33,8 @@ pub enum Control {
     EchoRequest(u32),
     /// Brings it.
     EchoAnswer(u32),
+    /// Behind a close with 0: the sender takes nothing more on this port either, an errno.
+    Stop(u16, u32),
 }
 
 impl Control {
@@ -48,6 +50,7 @@ impl Control {
             Self::Resize(port, size) => (7, port, size),
             Self::EchoRequest(us) => (8, 0, us),
             Self::EchoAnswer(us) => (9, 0, us),
+            Self::Stop(port, errno) => (14, port, errno),
         };
         (kind | u64::from(port) << 16 | u64::from(value) << 32).to_le_bytes()
     }
@@ -74,6 +77,7 @@ impl Control {
             (7, 1..=PORT_MAX) => Ok(Self::Resize(port, value)),
             (8, 0) => Ok(Self::EchoRequest(value)),
             (9, 0) => Ok(Self::EchoAnswer(value)),
+            (14, 1..=PORT_MAX) => Ok(Self::Stop(port, value)),
             _ => Err(Violation::Control),
         }
     }

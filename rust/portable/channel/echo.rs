@@ -4,6 +4,7 @@
 
 use super::{
     control::Control,
+    hello::ECHO,
     link::{
         Link,
         Message, //
@@ -45,7 +46,7 @@ pub fn look<M: Shared>(
 /// Answers a request of which `message` is all; the asker looks for the answer for `us`. Whether it
 /// does, and so is likely to ask again soon.
 pub fn answer<M: Shared>(link: &mut Link<M>, us: u32, message: &mut [u8]) -> bool {
-    if !link.echoes() {
+    if !link.knows(ECHO) {
         let _ = link.violated(Violation::Control);
         return false;
     }

@@ -17,6 +17,8 @@ const MAGIC: u64 = u64::from_le_bytes(*b"MKCHANNL");
 pub const VERSION: u16 = 1;
 /// A feature: messages are returned, see [`super::echo`].
 pub const ECHO: u64 = 1 << 0;
+/// A feature: who has closed a port can tell that it takes nothing more either.
+pub const STOP: u64 = 1 << 1;
 
 // Offsets in the hello, see Documentation/wire-protocol.rst.
 const SIZE: usize = 0x10;
@@ -109,7 +111,7 @@ impl Default for Offer {
         Self {
             newest: VERSION,
             oldest: VERSION,
-            offered: ECHO,
+            offered: ECHO | STOP,
             required: 0,
             doorbell: None,
             beat_ms: 0,

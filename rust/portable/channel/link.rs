@@ -12,8 +12,7 @@ use super::{
         Doorbell,
         Offer,
         Terms,
-        Verdict,
-        ECHO, //
+        Verdict, //
     },
     layout::Region,
     message::{
@@ -156,9 +155,10 @@ impl<M: Shared> Link<M> {
         }
     }
 
-    /// Whether both sides return messages, see [`super::echo`].
-    pub fn echoes(&self) -> bool {
-        self.terms().is_some_and(|terms| terms.features & ECHO != 0)
+    /// Whether both sides have this feature.
+    pub fn knows(&self, feature: u64) -> bool {
+        self.terms()
+            .is_some_and(|terms| terms.features & feature != 0)
     }
 
     /// Why it is closed, if it is.

@@ -4,6 +4,7 @@
 
 use super::{
     control::Control,
+    hello::STOP,
     link::{
         Error,
         Link,
@@ -137,6 +138,27 @@ impl Ports {
         Ok(())
     }
 
+    /// After [`Ports::close`] with 0: nothing is received any more either. If the peer has closed as
+    /// well meanwhile, this says nothing.
+    ///
+    /// # Errors
+    ///
+    /// `NotOpen` also when the peer does not know that.
+    pub fn stop<M: Shared>(
+        &mut self,
+        link: &mut Link<M>,
+        number: u16,
+        errno: u32,
+    ) -> Result<(), Error> {
+        let port = self.find(number).ok_or(Error::NotOpen)?;
+        if port.ours != Said::Close || port.may_receive.is_none() || !link.knows(STOP) {
+            return Err(Error::NotOpen);
+        }
+        send(link, Control::Stop(number, errno))?;
+        port.may_receive = None;
+        Ok(())
+    }
+
     /// Whether the peer has opened or closed a port.
     pub fn is_met(&mut self, number: u16) -> bool {
         self.find(number)
@@ -204,6 +226,7 @@ impl Ports {
                 Control::Open(number, window) => self.opened(number, window),
                 Control::Close(number, errno) => self.closed(number, errno),
                 Control::Window(number, more) => self.widened(number, more),
+                Control::Stop(number, errno) => Ok(self.stopped(number, errno)),
                 other => Ok(Event::Other(other)),
             },
         }
@@ -241,6 +264,17 @@ impl Ports {
         }
         self.sweep(number);
         Ok(Event::Closed(number, errno))
+    }
+
+    /// One that is late is about a stream that is over.
+    fn stopped(&mut self, number: u16, errno: u32) -> Event {
+        match self.find(number) {
+            Some(port) if port.theirs == Said::Close && errno != 0 => {
+                port.may_send = 0;
+                Event::Closed(number, errno)
+            }
+            _ => Event::Dropped,
+        }
     }
 
     fn widened(&mut self, number: u16, more: u32) -> Result<Event, Violation> {

@@ -15,7 +15,7 @@ use multikernel_portable::channel::{
     exchange::{Refusal, Then},
     gate::CONSOLE,
     heart::Heart,
-    hello::{Offer, Verdict},
+    hello::{Offer, Verdict, ECHO},
     layout::{Region, Role, SIZE_MIN},
     link::Link,
     message::{Class, Violation, MESSAGE_MAX},
@@ -416,7 +416,7 @@ fn nothing_is_returned_without_the_feature() {
     let spawn = Link::spawn(memory.clone(), old).unwrap();
     let (mut host, mut spawn) = (Side::new(host, false), Side::new(spawn, true));
     settle(&mut host, &mut spawn);
-    assert!(!host.exchange.link().echoes());
+    assert!(!host.exchange.link().knows(ECHO));
     ask_back(&mut spawn, 0, 1, 16).unwrap();
     host.serve();
     let violations = host.exchange.link().violations();

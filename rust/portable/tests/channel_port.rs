@@ -196,7 +196,7 @@ proptest! {
 
     /// Two sides that keep to the rules never break one, whatever crosses.
     #[test]
-    fn honest_sides_never_break_a_rule(moves in prop::collection::vec((any::<bool>(), 0..6u8, 1..=3u16, 1..200u32), 1..200)) {
+    fn honest_sides_never_break_a_rule(moves in prop::collection::vec((any::<bool>(), 0..7u8, 1..=3u16, 1..200u32), 1..200)) {
         let (mut host, mut spawn) = meet();
         for (by, what, number, bytes) in moves {
             let side = if by { &mut host } else { &mut spawn };
@@ -205,6 +205,7 @@ proptest! {
                 1 => _ = side.ports.close(&mut side.link, number, bytes % 2),
                 2 => _ = side.ports.widen(&mut side.link, number, bytes),
                 3 => _ = side.send(number, bytes as usize),
+                4 => _ = side.ports.stop(&mut side.link, number, bytes),
                 _ => if let Some(event) = side.next() {
                     prop_assert!(event.is_ok());
                 }

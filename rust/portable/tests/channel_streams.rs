@@ -10,7 +10,7 @@ mod sides;
 use memory::Plain;
 use multikernel_portable::channel::{
     exchange::Refusal,
-    hello::Offer,
+    hello::{Offer, STOP},
     link::{Error, Link},
     message::MESSAGE_MAX,
     port::{Event, Ports},
@@ -306,6 +306,66 @@ fn who_sends_need_not_read_what_is_left() {
     host.attach(2);
     assert_eq!(host.take(2).unwrap(), b"old");
     assert_eq!(host.take(2).unwrap(), b"");
+}
+
+#[test]
+fn a_client_that_dies_behind_its_end_takes_nothing_more() {
+    let (mut client, mut host) = Client::meet(Offer::default());
+    for _ in 0..2 {
+        host.attach(2);
+        client.open(&mut host, b"all");
+        client.close(0);
+        assert_eq!(client.events(&mut host), []);
+        assert_eq!(host.send(2, b"more"), Ok(4));
+        client.ports.stop(&mut client.link, 2, 32).unwrap();
+        // It is said once.
+        let again = client.ports.stop(&mut client.link, 2, 32);
+        assert_eq!(again, Err(Error::NotOpen));
+        host.serve();
+        assert_eq!(host.send(2, b"and more"), Err(Refusal::Broken));
+        assert!(host.gates.is_broken(2) && host.gates.is_over(2));
+        assert_eq!(host.take(2).unwrap(), b"all");
+        assert_eq!(host.take(2).unwrap(), b"");
+        let events = client.events(&mut host);
+        assert_eq!(events, [Event::Dropped, Event::Closed(2, 0)]);
+        host.detach(2);
+    }
+}
+
+/// It crosses the other side's end, after which there is no stream that it could be about.
+#[test]
+fn a_late_stop_says_nothing() {
+    let (mut client, mut host) = Client::meet(Offer::default());
+    for _ in 0..2 {
+        host.attach(2);
+        client.open(&mut host, b"");
+        client.close(0);
+        host.serve();
+        host.send(2, b"all").unwrap();
+        host.detach(2);
+        host.serve();
+        client.ports.stop(&mut client.link, 2, 32).unwrap();
+        let events = client.events(&mut host);
+        assert_eq!(events, [Event::Dropped, Event::Closed(2, 0)]);
+        host.attach(2);
+        assert_eq!(host.take(2), None);
+        assert!(!host.gates.is_broken(2));
+        host.detach(2);
+    }
+    assert_eq!(host.exchange.link().violations().0, 0);
+}
+
+#[test]
+fn who_does_not_know_stop_is_not_told() {
+    let offered = Offer::default().offered & !STOP;
+    let (mut client, mut host) = Client::meet(Offer {
+        offered,
+        ..Offer::default()
+    });
+    client.open(&mut host, b"");
+    client.close(0);
+    let stop = client.ports.stop(&mut client.link, 2, 32);
+    assert_eq!(stop, Err(Error::NotOpen));
 }
 
 /// The first one's last words are read by who comes second, who then has a stream of its own.

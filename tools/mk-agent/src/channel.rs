@@ -57,6 +57,11 @@ impl Channel {
         self.ports.close(&mut self.link, number, errno) != Err(Error::Full)
     }
 
+    /// After a close with 0: nobody takes anything any more. Whether the host was told, or cannot be.
+    pub fn stop(&mut self, number: u16, errno: u32) -> bool {
+        self.ports.stop(&mut self.link, number, errno) != Err(Error::Full)
+    }
+
     /// The host has opened a port that nobody has here.
     pub fn refuse(&mut self, number: u16) {
         self.refusals.due |= bit(number);

@@ -6,7 +6,13 @@ use crate::{
     channel::Channel,
     stream::{Stream, Turn, WINDOW},
 };
-use rustix::{event::PollFlags, fd::BorrowedFd, fs::Mode, process::umask};
+use rustix::{
+    event::{poll, PollFd, PollFlags, Timespec},
+    fd::BorrowedFd,
+    fs::Mode,
+    io::ioctl_fionread,
+    process::umask,
+};
 use std::{
     fs, io,
     net::Shutdown,
@@ -26,6 +32,8 @@ enum Said {
     Nothing,
     Open,
     Close,
+    /// That nobody is there any more.
+    Gone,
 }
 
 pub struct Socket {
@@ -120,15 +128,18 @@ impl Socket {
         }
         if self.client.is_none() {
             self.stream.discard(channel);
-            // Also what the host closes before anybody has opened.
-            let due =
-                self.ours == Said::Open || self.ours == Said::Nothing && self.theirs == Said::Close;
-            if due && channel.close(self.number, GONE) {
-                self.ours = Said::Close;
+            let told = match (self.ours, self.theirs) {
+                // Also what the host closes before anybody has opened.
+                (Said::Open, _) | (Said::Nothing, Said::Close) => channel.close(self.number, GONE),
+                (Said::Close, Said::Nothing | Said::Open) => channel.stop(self.number, GONE),
+                _ => false,
+            };
+            if told {
+                self.ours = Said::Gone;
             }
-        }
-        if self.ours == Said::Close && self.theirs == Said::Close && self.client.is_none() {
-            self.forget();
+            if matches!(self.ours, Said::Close | Said::Gone) && self.theirs == Said::Close {
+                self.forget();
+            }
         }
         busy
     }
@@ -175,8 +186,26 @@ impl Socket {
         }
         if self.ours == Said::Close && self.is_told {
             self.client = None;
+        } else if !self.reads(channel) && self.has_gone(client) {
+            return Err(io::ErrorKind::BrokenPipe.into());
         }
         Ok(moved)
+    }
+
+    /// Whether the client's bytes are taken now.
+    fn reads(&self, channel: &mut Channel) -> bool {
+        !self.has_ended && channel.room(self.number) > 0
+    }
+
+    /// Whether the client takes nothing more, and all that it sent is on its way.
+    fn has_gone(&self, client: &UnixStream) -> bool {
+        let mut files = [PollFd::new(client, PollFlags::empty())];
+        let is_over = poll(&mut files, Some(&Timespec::default())).is_ok_and(|count| count > 0);
+        is_over && self.is_passed_on(client)
+    }
+
+    fn is_passed_on(&self, client: &UnixStream) -> bool {
+        self.stream.is_sent() && ioctl_fionread(client).is_ok_and(|count| count == 0)
     }
 
     /// What to wait for, if there is something.
@@ -190,7 +219,8 @@ impl Socket {
                     PollFlags::IN,
                     !self.has_ended && flags.contains(PollFlags::IN),
                 );
-                (!flags.is_empty()).then(|| (client.as_fd(), flags))
+                // With none it tells that the client has gone.
+                (!flags.is_empty() || self.is_passed_on(client)).then(|| (client.as_fd(), flags))
             }
         }
     }

@@ -7,7 +7,7 @@ mod side;
 use multikernel_portable::{
     channel::{
         control::Control,
-        hello::Verdict,
+        hello::{Verdict, ECHO},
         message::Class,
         shared::Shared,
         status::CPUS, //
@@ -172,16 +172,30 @@ fn a_port_is_a_socket() {
 
 #[test]
 fn a_client_that_goes_and_one_that_waits() {
+    for knows_stop in [true, false] {
+        goes_and_waits(knows_stop);
+    }
+}
+
+fn goes_and_waits(knows_stop: bool) {
     let (spawn, mut host) = Spawn::meet(PORTS);
+    if !knows_stop {
+        host = Host::offering(ECHO, spawn.memory(), 100);
+        host.meet();
+    }
     let path = spawn.path("port2");
     let client = until("a socket", || UnixStream::connect(&path).ok());
     let mut next = UnixStream::connect(&path).unwrap();
     host.until("an open port", |host| host.port(2).opened);
     host.open(2);
     drop(client);
-    host.until("the end", |host| host.port(2).closed.is_some());
-    // More than the window: somebody takes it.
-    host.send(2, &[7; 200_000]);
+    if knows_stop {
+        host.until("its death", |host| host.port(2).closed == Some(32));
+    } else {
+        host.until("the end", |host| host.port(2).closed.is_some());
+        // More than the window: somebody takes it.
+        host.send(2, &[7; 200_000]);
+    }
     host.ports.close(&mut host.link, 2, 0).unwrap();
     *host.port(2) = side::Port::default();
     host.until("the next one", |host| host.port(2).opened);
@@ -194,6 +208,55 @@ fn a_client_that_goes_and_one_that_waits() {
     host.ports.close(&mut host.link, 2, 5).unwrap();
     assert_eq!(next.read(&mut bytes).unwrap(), 0);
     host.until("the end", |host| host.port(2).closed.is_some());
+}
+
+#[test]
+fn a_client_that_dies_behind_its_end() {
+    let (spawn, mut host) = Spawn::meet(PORTS);
+    let path = spawn.path("port2");
+    for _ in 0..2 {
+        let mut client = until("a socket", || UnixStream::connect(&path).ok());
+        host.until("an open port", |host| host.port(2).opened);
+        host.open(2);
+        client.write_all(b"all").unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        host.until("the end", |host| host.port(2).closed == Some(0));
+        host.send(2, &[7; 20_000]);
+        // It may read all of it.
+        thread::sleep(Duration::from_millis(50));
+        host.turn();
+        assert_eq!(host.port(2).closed, Some(0));
+        drop(client);
+        host.until("its death", |host| host.port(2).closed == Some(32));
+        assert_eq!(host.port(2).bytes, b"all");
+        host.ports.close(&mut host.link, 2, 0).unwrap();
+        *host.port(2) = side::Port::default();
+    }
+}
+
+/// The host takes nothing yet.
+#[test]
+fn a_client_that_dies_while_it_waits() {
+    let (spawn, mut host) = Spawn::meet(PORTS);
+    let path = spawn.path("port2");
+    let client = until("a socket", || UnixStream::connect(&path).ok());
+    host.until("an open port", |host| host.port(2).opened);
+    drop(client);
+    host.until("its death", |host| host.port(2).closed == Some(32));
+    host.open(2);
+    host.ports.close(&mut host.link, 2, 0).unwrap();
+    *host.port(2) = side::Port::default();
+    // What one has sent is not lost, however short its life.
+    let mut client = UnixStream::connect(&path).unwrap();
+    host.until("an open port", |host| host.port(2).opened);
+    client.write_all(b"all").unwrap();
+    drop(client);
+    thread::sleep(Duration::from_millis(50));
+    host.turn();
+    assert_eq!(host.port(2).closed, None);
+    host.open(2);
+    host.until("its death", |host| host.port(2).closed == Some(32));
+    assert_eq!(host.port(2).bytes, b"all");
 }
 
 #[test]

@@ -153,8 +153,17 @@ pub struct Host {
 
 impl Host {
     pub fn new(memory: Memory, generation: u32) -> Self {
+        Self::offering(Offer::default().offered, memory, generation)
+    }
+
+    /// One with other features.
+    pub fn offering(offered: u64, memory: Memory, generation: u32) -> Self {
+        let offer = Offer {
+            offered,
+            ..Offer::default()
+        };
         Self {
-            link: Link::host(memory, Offer::default(), generation).unwrap(),
+            link: Link::host(memory, offer, generation).unwrap(),
             ports: Ports::default(),
             seen: BTreeMap::new(),
             answers: Vec::new(),
