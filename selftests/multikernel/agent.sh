@@ -213,6 +213,60 @@ test_ports() {
 	done
 }
 
+# Whoever comes first, and whoever ends first.
+test_streams() {
+	local sum pid
+	agent 7.3
+	seq 100000 >/tmp/sent
+	sum=$(md5sum </tmp/sent)
+	# Who sends nothing has ended before anybody here has come.
+	talk <<-'TALK'
+		say (mk-agent --connect 2 </dev/null | md5sum) & sleep 2; echo $((6 * 7))a
+		hear 42a
+		key 1d
+		end 0
+	TALK
+	timeout 60 "$CTL" send it 2 /tmp/sent || fail "send ends with $?"
+	talk <<-TALK
+		hear $sum
+		say (for i in 1 2; do echo client\$i | mk-agent --connect 2; done) & sleep 2; echo \$((6 * 7))b
+		hear 42b
+		key 1d
+		end 0
+	TALK
+	equal 'the first one' "$(timeout 60 "$CTL" recv it 2)" client1
+	equal 'the second one' "$(timeout 60 "$CTL" recv it 2)" client2
+	# Who reads here keeps the end of what others send from nobody.
+	talk <<-'TALK'
+		say (sleep 600 | mk-agent --connect 3 | wc -c | sed s/^/bytes:/) & echo $((6 * 7))c
+		hear 42c
+		key 1d
+		end 0
+	TALK
+	timeout 60 "$CTL" recv it 3 >/tmp/answer &
+	pid=$!
+	timeout 60 "$CTL" send it 3 /tmp/sent || fail "send ends with $?"
+	talk <<-TALK
+		hear bytes:$(stat -c %s /tmp/sent)
+		key 1d
+		end 0
+	TALK
+	wait "$pid" || fail "recv ends with $?"
+	# An empty file has an end, and one who died behind its own takes nothing.
+	talk <<-'TALK' &
+		say mk-agent --connect 2 </dev/null | cat; echo $((6 * 7))d
+		hear 42d
+		say mk-agent --connect 4 </dev/null >/dev/null & sleep 1; kill $!; sleep 1; echo $((6 * 7))e
+		hear 42e
+		key 1d
+		end 0
+	TALK
+	pid=$!
+	timeout 60 "$CTL" send it 2 /dev/null || fail "send ends with $?"
+	wait "$pid"
+	fails 'nobody is at the other end' "$CTL" send it 4 /tmp/sent --wait 2
+}
+
 test_ping() {
 	agent 7.3
 	within 90 "$CTL" ping it >/dev/null 2>&1 || fail "it says $("$CTL" ping it 2>&1)"
