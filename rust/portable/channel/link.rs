@@ -301,16 +301,20 @@ impl<M: Shared> Link<M> {
     /// when the peer gave up in the middle: what comes next is another message.
     #[inline(always)]
     pub fn receive(&mut self, buffer: &mut [u8]) -> Result<Option<Message>, Error> {
-        for _ in 0..FRAMES_MAX {
+        let mut parts: u32 = 0;
+        loop {
             let duplex = self.handshake.duplex().ok_or(Error::NotOpen)?;
             if !duplex.consumer.look(&self.memory) {
-                break;
+                return Ok(None);
             }
             if let Some(message) = self.receive_frame(buffer)? {
                 return Ok(Some(message));
             }
+            parts = parts.wrapping_add(1);
+            if parts == FRAMES_MAX {
+                return Ok(None);
+            }
         }
-        Ok(None)
     }
 
     /// Receives a frame that is there: a message if it is the last one of that.

@@ -38,6 +38,7 @@ pub struct Stream {
     taken: u32,
     /// For the host: read, and not sent.
     outbox: Vec<u8>,
+    /// To read into. It stays as long as it was needed: zeroing takes longer than what comes at a time.
     buffer: Vec<u8>,
 }
 
@@ -136,12 +137,13 @@ impl Stream {
                     Turn::Full
                 });
             }
-            self.buffer.resize(room, 0);
-            match read(&file, &mut self.buffer[..]) {
+            if self.buffer.len() < room {
+                self.buffer.resize(room, 0);
+            }
+            match read(&file, &mut self.buffer[..room]) {
                 Ok(0) => return Ok(Turn::End),
                 Ok(count) => {
-                    self.buffer.truncate(count);
-                    std::mem::swap(&mut self.buffer, &mut self.outbox);
+                    self.outbox.extend(&self.buffer[..count]);
                     turn = Turn::Moved;
                 }
                 Err(Errno::AGAIN) => break,
