@@ -443,7 +443,9 @@ fn the_registers_are_where_the_fadt_says() {
     assert_eq!(fadt[40..44], [0; 4], "no 32-bit DSDT");
     // The registers are alone in a page that is reserved memory, and start as 0.
     for at in [reset_reg, sleep_reg] {
-        assert!(built.e820().contains(&(GIB + 0x8000, GIB + 2 * MIB, RESERVED)));
+        assert!(built
+            .e820()
+            .contains(&(GIB + 0x8000, GIB + 2 * MIB, RESERVED)));
         assert!((GIB + 0x8000..GIB + 2 * MIB).contains(&at));
         assert_eq!(at & !(PAGE - 1), reset_reg & !(PAGE - 1));
     }
