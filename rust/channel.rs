@@ -255,9 +255,9 @@ impl Channel {
     /// Ends all sessions.
     pub(crate) fn end(&self) {
         let mut inner = self.inner.lock();
-        for _ in 0..LAST_TURNS {
-            if self.role == Role::Spawn || !self.turn(&mut inner) {
-                break;
+        if self.role == Role::Host {
+            for _ in 0..LAST_TURNS {
+                self.turn(&mut inner);
             }
         }
         let mut live = inner.live.take();
@@ -382,7 +382,8 @@ impl Channel {
             );
         }
         let signs = link.signs();
-        served.news |= then == Then::SleepForRoom && self.signs.is_other_credit(&signs);
+        let is_awaited = then == Then::SleepForRoom || inner.watched > 0;
+        served.news |= is_awaited && self.signs.is_other_credit(&signs);
         self.signs.set(&signs);
         if served.news {
             // Whoever takes it in, it may be for another one, who is not rung for again.

@@ -33,6 +33,8 @@ use kernel::{
     time, //
 };
 
+/// What an agent takes to end the spawn by itself, its sync(2) included, in ms.
+const LAST_MS: u32 = 600;
 /// What a peer answers that does already what it is asked for.
 const EALREADY: u32 = bindings::EALREADY;
 
@@ -102,7 +104,8 @@ impl Channel {
             Some(live) if ms > 0 => {
                 // Not an old one.
                 let _ = live.exchange.answer();
-                let told = ms.saturating_sub(ms / 4);
+                let last = (ms / 4).max(LAST_MS.min(ms / 2));
+                let told = ms.saturating_sub(last);
                 live.exchange.tell(Control::Shutdown(told)).is_ok()
             }
             _ => false,

@@ -9,6 +9,7 @@ use super::{
         Gates,
         CONSOLE, //
     },
+    hello::STOP,
     link::{
         Error,
         Link,
@@ -327,8 +328,9 @@ impl<M: Shared, B: AsRef<[u8]> + AsMut<[u8]>> Exchange<M, B> {
                 if let Some(gate) = gates.find(port) {
                     gate.ended = true;
                     gate.broken |= errno != 0;
-                    // Who comes while nobody has is in time, and answers when he goes.
-                    let is_left = gate.users == 0 && gate.used;
+                    // Who comes while nobody has is in time, and answers when he goes; unless the peer
+                    // could not say meanwhile that nobody waits any more.
+                    let is_left = gate.users == 0 && (gate.used || !self.link.knows(STOP));
                     gate.close |= is_left || port == CONSOLE || errno != 0;
                 }
             }

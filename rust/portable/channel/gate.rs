@@ -68,8 +68,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Gate<B> {
     /// A side has opened the port, and the other one had not.
     pub(super) fn begin(&mut self) {
         if self.ended && (self.reads || !self.queue.is_empty()) {
-            // Of several that nobody has read the last end counts.
-            self.mark = Some(self.queue.end());
+            // Of several that wait the first end counts: somebody may have begun to read that one.
+            let end = self.queue.end();
+            self.mark.get_or_insert(end);
         }
         self.stream = self.stream.wrapping_add(1);
         self.writers = 0;
@@ -151,7 +152,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Gates<B> {
         if let Some(gate) = self.find(port) {
             if gate.users == 0 {
                 gate.mark = gate.mark.filter(|&mark| mark > gate.queue.start());
-                if gate.is_over() {
+                // A console's queue is no stream's.
+                if gate.is_over() && port != CONSOLE {
                     gate.met = false;
                     gate.ended = !gate.queue.is_empty();
                     gate.broken = false;

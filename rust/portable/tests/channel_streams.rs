@@ -10,6 +10,7 @@ mod sides;
 use memory::Plain;
 use multikernel_portable::channel::{
     exchange::Refusal,
+    gate::CONSOLE,
     hello::{Offer, STOP},
     link::{Error, Link},
     message::MESSAGE_MAX,
@@ -196,6 +197,54 @@ fn an_end_stands_between_two_streams() {
         assert_eq!(client.events(&mut host), []);
         assert_eq!(host.take(2).unwrap(), b"");
     }
+}
+
+/// Who has begun with one gets no bytes of those behind the next.
+#[test]
+fn the_first_end_is_seen_of_several() {
+    let (mut client, mut host) = Client::meet(Offer::default());
+    host.attach(2);
+    client.open(&mut host, b"one");
+    let mut first = [0];
+    assert_eq!(host.gates.take(2, &mut first), Some(1));
+    for word in ["two", "three"] {
+        client.close(32);
+        assert_eq!(client.events(&mut host), [Event::Closed(2, 0)]);
+        client.open(&mut host, word.as_bytes());
+    }
+    for word in ["ne", "", "twothree"] {
+        assert_eq!(host.take(2).unwrap(), word.as_bytes());
+    }
+}
+
+/// It could not say that nobody waits there any more, and so has no next client before.
+#[test]
+fn a_peer_that_knows_no_stop_is_answered_at_once() {
+    let offer = Offer {
+        offered: 0,
+        ..Offer::default()
+    };
+    let (mut client, mut host) = Client::meet(offer);
+    client.open(&mut host, b"");
+    client.close(0);
+    assert_eq!(client.events(&mut host), [Event::Closed(2, 0)]);
+    host.attach(2);
+    assert_eq!(host.send(2, b"early"), Err(Refusal::NotConnected));
+    client.open(&mut host, b"");
+}
+
+#[test]
+fn who_comes_to_a_console_of_the_past_learns_that() {
+    let (mut client, mut host) = Client::meet(Offer::default());
+    let Client { link, ports } = &mut client;
+    ports.open(link, CONSOLE, 1 << 20).unwrap();
+    assert_eq!(client.events(&mut host), [Event::Opened(CONSOLE)]);
+    let Client { link, ports } = &mut client;
+    ports.send(link, CONSOLE, b"words").unwrap();
+    host.serve();
+    host.gates.end();
+    host.attach(CONSOLE);
+    assert!(host.gates.is_broken(CONSOLE) && host.gates.is_over(CONSOLE));
 }
 
 #[test]

@@ -22,6 +22,9 @@ use std::{
 /// How often the state is looked at when nothing wakes us.
 const LOOK: Duration = Duration::from_millis(200);
 
+/// How long an instance takes to stop, and to be seen stopped.
+const STOPPING: Duration = Duration::from_secs(2);
+
 /// A port, and how long its other end is waited for.
 struct Port<'p> {
     device: Device<'p>,
@@ -73,9 +76,26 @@ impl<'p> Port<'p> {
         }
     }
 
+    /// How the instance has ended, if it has. What tells so comes after the end of the stream, when its
+    /// CPUs have stopped.
+    fn end(&self) -> Option<String> {
+        let began = Time::now();
+        loop {
+            let how = self.device.end();
+            let mut files = [PollFd::new(&self.device.file, PollFlags::empty())];
+            let is_ready =
+                poll(&mut files, Some(&Timespec::default())).is_ok_and(|ready| ready > 0);
+            let is_over = is_ready && files[0].revents().contains(PollFlags::HUP);
+            if how.is_some() || !is_over || began.elapsed() >= STOPPING {
+                return how;
+            }
+            thread::sleep(LOOK / 4);
+        }
+    }
+
     /// That it cannot go on.
     fn stopped(&self, why: String) -> Error {
-        match self.device.end() {
+        match self.end() {
             Some(how) => Error::new(Kind::WrongState, how),
             None => Error::new(Kind::Failed, why),
         }
@@ -169,7 +189,7 @@ pub fn receive(
             }
             Moved::Nothing | Moved::NotConnected => port.wait(PollFlags::IN)?,
             Moved::Over => {
-                return match port.device.end() {
+                return match port.end() {
                     Some(how) => Err(Error::new(Kind::WrongState, how)),
                     None => Ok(()),
                 }
@@ -283,6 +303,24 @@ mod tests {
         let none = AtomicBool::new(false);
         let error = receive(&tree.instance("web"), 2, wait, &none).unwrap_err();
         assert_eq!(error.kind, Kind::Timeout);
+    }
+
+    /// The stream ends first, and what tells of a death comes when all CPUs have stopped.
+    #[test]
+    fn a_death_is_told_after_the_end_of_its_stream() {
+        let tree = tree();
+        let held = hold(&tree);
+        let state = tree.host.path("/sys/class/multikernel/web/state");
+        let death = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(100));
+            drop(held);
+            thread::sleep(Duration::from_millis(300));
+            fs::write(state, "rebooting").unwrap();
+        });
+        let none = AtomicBool::new(false);
+        let error = receive(&tree.instance("web"), 2, None, &none).unwrap_err();
+        assert_eq!(error.kind, Kind::WrongState);
+        death.join().unwrap();
     }
 
     #[test]
