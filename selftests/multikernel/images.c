@@ -85,7 +85,7 @@ TEST_F(load, boot_params_cut_off)
 TEST_F(load, kernel_larger_than_the_instance)
 {
 	header_of(&self->image)->init_size = 8 << 20;
-	REFUSED(E2BIG, "image 0x900000");
+	REFUSED(E2BIG, "image 0xa00000");
 }
 
 TEST_F(load, initrd_larger_than_the_instance)
@@ -98,7 +98,7 @@ TEST_F(load, initrd_larger_than_the_instance)
 	self->image.nr_segments = 3;
 	header_of(&self->image)->ramdisk_image = INITRD_LABEL;
 	header_of(&self->image)->ramdisk_size = size;
-	REFUSED(E2BIG, "image 0x910000");
+	REFUSED(E2BIG, "image 0xa10000");
 }
 
 /* They are copied before it is known that they are right. */
