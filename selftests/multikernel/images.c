@@ -134,7 +134,7 @@ TEST_F(load, too_large_and_unreadable)
 	self->image.nr_segments = 3;
 	header_of(&self->image)->ramdisk_image = INITRD_LABEL;
 	((struct boot_params *)self->image.params)->ext_ramdisk_size = size >> 32;
-	REFUSED(E2BIG, "image 0x10000110000");
+	REFUSED(E2BIG, "image 0x10000210000");
 }
 
 /* An instance without memory has room for nothing. */
