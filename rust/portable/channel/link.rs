@@ -2,6 +2,9 @@
 
 //! One side of the channel: sessions and messages.
 
+mod receive;
+mod send;
+
 use super::{
     duplex::Sleep,
     handshake::{
@@ -17,20 +20,10 @@ use super::{
     layout::Region,
     message::{
         Class,
-        Head,
-        Part,
-        Violation,
-        MESSAGE_MAX, //
-    },
-    ring::{
-        ReceiveError,
-        SendError, //
+        Violation, //
     },
     shared::Shared, //
 };
-
-/// Most frames taken in one go: parts can be of one byte, and others wait.
-const FRAMES_MAX: u32 = 64;
 
 /// Why a message was not sent or received.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -201,172 +194,6 @@ impl<M: Shared> Link<M> {
         self.last_violation = Some(violation);
         self.close(Verdict::Violation);
         Error::NotOpen
-    }
-
-    /// Sends a message, or as much of it as there is room for: the number of bytes. The rest is
-    /// sent by further calls before anything else is, or [`Link::abort`] makes it void.
-    ///
-    /// # Errors
-    ///
-    /// `Full` when nothing was sent.
-    #[inline]
-    pub fn send(&mut self, class: Class, bytes: &[u8]) -> Result<usize, Error> {
-        if self.sending.is_none() && bytes.len() <= self.frame_max() as usize {
-            return self.push(class, Part::Last, bytes).map(|()| bytes.len());
-        }
-        self.send_parts(class, bytes)
-    }
-
-    #[cold]
-    fn send_parts(&mut self, class: Class, bytes: &[u8]) -> Result<usize, Error> {
-        let before = match self.sending {
-            Some(sending) if sending.class != class => return Err(Error::Unfinished),
-            Some(sending) => sending.length,
-            None => 0,
-        };
-        if bytes.len() > MESSAGE_MAX.saturating_sub(before) {
-            return Err(Error::TooLong);
-        }
-        let mut sent = 0;
-        loop {
-            let rest = bytes.get(sent..).unwrap_or(&[]);
-            let longest = self.frame_max() as usize;
-            let (frame, part) = match rest.get(..longest) {
-                Some(first) if rest.len() > longest => (first, Part::More),
-                _ => (rest, Part::Last),
-            };
-            match self.push(class, part, frame) {
-                Ok(()) => {}
-                Err(Error::Full) if sent > 0 => return Ok(sent),
-                Err(error) => return Err(error),
-            }
-            sent = sent.saturating_add(frame.len());
-            if part == Part::Last {
-                self.sending = None;
-                return Ok(sent);
-            }
-            let length = before.saturating_add(sent);
-            self.sending = Some(Unfinished { class, length });
-        }
-    }
-
-    /// Sends a frame.
-    fn push(&mut self, class: Class, part: Part, frame: &[u8]) -> Result<(), Error> {
-        let duplex = self.handshake.duplex().ok_or(Error::NotOpen)?;
-        let head = Head {
-            // CAST: One that does not fit is refused, as it is not as long as this says.
-            length: frame.len() as u32,
-            class,
-            part,
-        };
-        match duplex.producer.push(&self.memory, head, frame) {
-            Ok(()) => Ok(()),
-            Err(SendError::Full) => Err(Error::Full),
-            Err(SendError::TooLong) => Err(Error::TooLong),
-            Err(SendError::Violation(violation)) => Err(self.violated(violation)),
-        }
-    }
-
-    /// Whether there is room for a frame, however long.
-    pub fn has_room(&mut self) -> bool {
-        let Some(duplex) = self.handshake.duplex() else {
-            return false;
-        };
-        match duplex.producer.can_push(&self.memory) {
-            Ok(can) => can,
-            Err(violation) => {
-                self.violated(violation);
-                false
-            }
-        }
-    }
-
-    /// Makes an unfinished message void.
-    pub fn abort(&mut self) -> Result<(), Error> {
-        if let Some(Unfinished { class, .. }) = self.sending {
-            self.push(class, Part::Abort, &[])?;
-            self.sending = None;
-        }
-        Ok(())
-    }
-
-    /// Receives a message, if one is complete. Until it is, each call gets the same buffer, and takes
-    /// so many parts that nobody is held up for long.
-    ///
-    /// The peer is not told of all that was received before [`Link::tell`] or [`Link::sleep`].
-    ///
-    /// # Errors
-    ///
-    /// `TooLong` when it does not fit: it stays, for a larger buffer with the same start. `Void`
-    /// when the peer gave up in the middle: what comes next is another message.
-    #[inline(always)]
-    pub fn receive(&mut self, buffer: &mut [u8]) -> Result<Option<Message>, Error> {
-        let mut parts: u32 = 0;
-        loop {
-            let duplex = self.handshake.duplex().ok_or(Error::NotOpen)?;
-            if !duplex.consumer.look(&self.memory) {
-                return Ok(None);
-            }
-            if let Some(message) = self.receive_frame(buffer)? {
-                return Ok(Some(message));
-            }
-            parts = parts.wrapping_add(1);
-            if parts == FRAMES_MAX {
-                return Ok(None);
-            }
-        }
-    }
-
-    /// Receives a frame that is there: a message if it is the last one of that.
-    #[inline(always)]
-    fn receive_frame(&mut self, buffer: &mut [u8]) -> Result<Option<Message>, Error> {
-        let duplex = self.handshake.duplex().ok_or(Error::NotOpen)?;
-        let filled = self.receiving.map_or(0, |message| message.length);
-        let room = buffer.get_mut(filled..).unwrap_or(&mut []);
-        let head = match duplex.consumer.take(&self.memory, room) {
-            Ok(head) => head,
-            Err(ReceiveError::TooLong(more))
-                if more as usize <= MESSAGE_MAX.saturating_sub(filled) =>
-            {
-                return Err(Error::TooLong)
-            }
-            Err(ReceiveError::TooLong(_)) => return Err(self.violated(Violation::Message)),
-            Err(ReceiveError::Violation(violation)) => return Err(self.violated(violation)),
-        };
-        if self.receiving.is_none() && head.part == Part::Last {
-            return Ok(Some(Message {
-                class: head.class,
-                length: head.length,
-            }));
-        }
-        self.join(head)
-    }
-
-    /// Takes note of a frame of several that make a message.
-    #[cold]
-    fn join(&mut self, head: Head) -> Result<Option<Message>, Error> {
-        let class = head.class;
-        let (before, goes_on) = match self.receiving {
-            Some(message) => (message.length, message.class == class),
-            None => (0, head.part != Part::Abort),
-        };
-        let length = before.saturating_add(head.length as usize);
-        if !goes_on || length > MESSAGE_MAX {
-            return Err(self.violated(Violation::Message));
-        }
-        self.receiving = None;
-        match head.part {
-            Part::More => {
-                self.receiving = Some(Unfinished { class, length });
-                Ok(None)
-            }
-            Part::Last => Ok(Some(Message {
-                class,
-                // CAST: At most MESSAGE_MAX.
-                length: length as u32,
-            })),
-            Part::Abort => Err(Error::Void),
-        }
     }
 
     /// Bytes of the longest frame, which is sent whole or not at all; 0 without a session.
