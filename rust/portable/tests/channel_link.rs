@@ -109,7 +109,7 @@ fn a_hello_that_makes_no_sense_is_refused() {
 #[test]
 fn a_longest_message_passes_a_smallest_region() {
     let (mut host, mut spawn) = meet();
-    let message: Vec<u8> = (0..MESSAGE_MAX).map(|i| (i * 7 >> 3) as u8).collect();
+    let message: Vec<u8> = (0..MESSAGE_MAX).map(|i| ((i * 7) >> 3) as u8).collect();
     let mut buffer = vec![0; MESSAGE_MAX];
     assert_eq!(
         host.send(Class::Log, &[&message[..], b"."].concat()),

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! The rings in every order that two processors can have: by loom, up to three preemptions.
+#![allow(
+    clippy::single_range_in_vec_init,
+    reason = "memory is made of ranges, and one is enough here"
+)]
 
 #[path = "channel/loom_memory.rs"]
 mod loom_memory;

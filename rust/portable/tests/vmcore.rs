@@ -8,7 +8,7 @@ mod vmcore_common;
 
 use multikernel_portable::{
     range::Range,
-    vmcore::{note, panic_line::PanicLine, space::TEXT, Physical},
+    vmcore::{panic_line::PanicLine, space::TEXT, Physical},
 };
 use properties::{check, Found};
 use proptest::prelude::*;
