@@ -6,7 +6,9 @@
 build_tool() {
 	local name=$1
 	export TOOL=$TOP/tools/$1 TARGET=x86_64-unknown-linux-gnu
-	export CARGO_TARGET_DIR=$CACHE/$1 OUT=$CACHE/$1/out
+	# Cargo's folder is for all checkouts; what is used afterwards is ours.
+	export CARGO_TARGET_DIR=$CACHE/$1 OUT
+	OUT=$CACHE/$1/out-$(printf '%s\n' "$TOP" | hash_of -)
 	lock "$name"
 	mkdir -p "$OUT"
 	build() {
