@@ -75,7 +75,7 @@ const SHORT: usize = 256;
 unsafe fn copy(mut from: *const u8, mut to: *mut u8, mut bytes: usize) {
     // SAFETY: as promised, what is left included; the direction flag is clear in all Rust code.
     unsafe {
-        while bytes >= 16 && bytes <= SHORT {
+        while (16..=SHORT).contains(&bytes) {
             std::arch::asm!("movups {x}, [{from}]", "movups [{to}], {x}", x = out(xmm_reg) _,
                 from = in(reg) from, to = in(reg) to, options(nostack, preserves_flags));
             (from, to, bytes) = (from.add(16), to.add(16), bytes - 16);
