@@ -8,14 +8,14 @@ COUNTS is a file that gets one line, "passed failed skipped", and then one for e
 its name, a tab, and why. The name of a nested one has that of its program before it, and a
 colon. Without --all only failures and what was said before them are shown. Nested results
 count once: a line whose own subtests were counted is their summary. A plan that was not
-kept counts as a failure.
+kept counts as a failure, and so does one of nothing that skips nothing.
 """
 
 import re
 import sys
 
 RESULT = re.compile(r"^(?P<indent>(?: |# )*)(?P<no>not )?ok (?P<number>\d+)\b[ \t]*-?[ \t]*(?P<rest>.*)$")
-PLAN = re.compile(r"^(?P<indent>(?: |# )*)1\.\.(?P<count>\d+)\b")
+PLAN = re.compile(r"^(?P<indent>(?: |# )*)1\.\.(?P<count>\d+)\b(?P<rest>.*)$")
 BAIL = re.compile(r"^(?: |# )*Bail out!(.*)")
 SKIP = re.compile(r"# *skip\b", re.IGNORECASE)
 # What a test says about its failure, by this project's suites, the kernel's harness and cargo.
@@ -82,7 +82,13 @@ def main():
             continue
         plan = PLAN.match(text)
         if plan:
-            levels.setdefault(len(plan.group("indent")), Level()).planned = int(plan.group("count"))
+            depth = len(plan.group("indent"))
+            levels.setdefault(depth, Level()).planned = int(plan.group("count"))
+            if not int(plan.group("count")) and not SKIP.search(plan.group("rest")):
+                # As for a name that no test has.
+                failed += 1
+                failures.append(Failure(depth, "", ["no test was run"]))
+                print("not ok no test was run", flush=True)
             continue
         result = RESULT.match(text)
         if not result:
