@@ -165,8 +165,17 @@ impl Ready {
         }
         let layout = fit(name, &self.image.size(), &self.memory)?;
         let x2apic = x86::x2apic();
-        let phantom = firmware::phantom(x86::apic_id_in_use, x2apic).ok_or(ERANGE)?;
-        let mut apic_ids = KVec::with_capacity(self.lease.claims().len(), GFP_KERNEL)?;
+        let unwatched = |e: Error| {
+            pr_err!("{name}: start: it could not be watched ({e:?}); try again\n");
+            e
+        };
+        let Some(phantom) = firmware::phantom(x86::apic_id_in_use, x2apic) else {
+            pr_err!("{name}: start: there is no free APIC id, of which a spawn needs one\n");
+            return Err(ERANGE);
+        };
+        let claims = self.lease.claims().len();
+        let mut apic_ids =
+            KVec::with_capacity(claims, GFP_KERNEL).map_err(|e| unwatched(e.into()))?;
         // The boot CPU's first.
         for turn in [true, false] {
             for claim in self.lease.claims() {
@@ -183,10 +192,6 @@ impl Ready {
             .find(is_boot)
             .ok_or(EINVAL)?
             .apic();
-        let unwatched = |e: Error| {
-            pr_err!("{name}: start: it could not be watched ({e:?}); try again\n");
-            e
-        };
         let (watch, open) = prepare(self, &layout).map_err(unwatched)?;
 
         self.memory.begin_life();
