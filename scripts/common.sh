@@ -6,7 +6,7 @@
 # so that they can be combined: kernel=$(scripts/build-kernel).
 
 set -euo pipefail
-export LC_ALL=C.UTF-8
+export LC_ALL=C.UTF-8 PYTHONDONTWRITEBYTECODE=1
 
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 CACHE=${MULTIKERNEL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/multikernel}
@@ -132,7 +132,6 @@ lock() {
 	say "waiting for another run that works on $1"
 	flock "$LOCK_FD"
 }
-unlock() { exec {LOCK_FD}>&-; }
 
 # --- asking ----------------------------------------------------------------------------
 
