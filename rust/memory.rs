@@ -5,7 +5,8 @@
 use crate::{
     ffi::{
         pages::{self, Pages, Register, Resource},
-        shared::SharedMemory, //
+        shared::SharedMemory,
+        x86, //
     },
     portable::{
         layout,
@@ -104,8 +105,7 @@ impl Memory {
             {
                 Self::label(name, &mut resources, &piece).inspect_err(|_| {
                     pr_err!(
-                        "{name}: memory at {:#x}: /proc/iomem has something else there; try again\n",
-                        piece.start
+                        "{name}: memory: /proc/iomem has something else where it is; try again\n"
                     );
                 })?;
             }
@@ -161,6 +161,7 @@ impl Memory {
             low_chunk: self.low_chunk.range(),
             low_pages: self.low_pages.range(),
             pieces: &self.ranges,
+            huge_pages: x86::huge_pages(),
         }
     }
 
@@ -177,6 +178,7 @@ impl Memory {
             low_chunk: self.low_chunk.range(),
             low_pages: self.low_pages.range(),
             pieces: &self.ranges,
+            huge_pages: x86::huge_pages(),
         };
         let pieces = self.pieces.iter_mut().map(parts);
         let bytes = pieces::find(pieces, &area).ok_or(EFAULT)?;

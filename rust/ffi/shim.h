@@ -19,6 +19,8 @@ extern const u8 mk_trampoline[], mk_trampoline_end[];
 extern const u32 mk_trampoline_park;
 const char *mk_unsupported(void);
 bool mk_x2apic(void);
+bool mk_huge_pages(void);
+bool mk_for_timers(unsigned int cpu);
 bool mk_wide_apic_ids(void);
 bool mk_cpu_has_apic(unsigned int cpu);
 u32 mk_apic_id(unsigned int cpu);
@@ -88,6 +90,8 @@ int mk_rust_start(const char *name);
 void mk_rust_crash_stop(void);
 void mk_rust_host_down(void);
 int mk_rust_may_suspend(void);
+int mk_rust_suspend(void);
+void mk_rust_suspended(void);
 int mk_rust_may_hibernate(void);
 void mk_rust_hibernated(void);
 

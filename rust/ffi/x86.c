@@ -5,6 +5,7 @@
 #include <linux/cpufeature.h>
 #include <linux/cpumask.h>
 #include <linux/processor.h>
+#include <linux/sched/isolation.h>
 #include <linux/smp.h>
 #include <linux/topology.h>
 
@@ -31,6 +32,17 @@ const char *mk_unsupported(void)
 bool mk_x2apic(void)
 {
 	return x2apic_enabled();
+}
+
+bool mk_huge_pages(void)
+{
+	return boot_cpu_has(X86_FEATURE_GBPAGES);
+}
+
+/* Whether timers may run on a CPU that is isolated from the kernel's noise otherwise. */
+bool mk_for_timers(unsigned int cpu)
+{
+	return housekeeping_test_cpu(cpu, HK_TYPE_TIMER);
 }
 
 /*

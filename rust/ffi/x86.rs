@@ -19,6 +19,10 @@ unsafe extern "C" {
     /// Whether the local APICs of this machine are in x2APIC mode.
     #[link_name = "mk_x2apic"]
     pub(crate) safe fn x2apic() -> bool;
+    /// Whether there are pages of 1 GiB (CPUID 80000001H:EDX[26]).
+    #[link_name = "mk_huge_pages"]
+    pub(crate) safe fn huge_pages() -> bool;
+    safe fn mk_for_timers(cpu: c_uint) -> bool;
     /// Whether a spawn kernel can use APIC ids above 254 on this machine.
     #[link_name = "mk_wide_apic_ids"]
     pub(crate) safe fn wide_apic_ids() -> bool;
@@ -131,10 +135,11 @@ impl Drop for BroadcastInhibit {
     }
 }
 
-/// The `n`th CPU that the host uses now, counted around; 0 when none can be told.
+/// The `n`th CPU that the host uses now and does not keep free of its own work (`nohz_full=`),
+/// counted around; 0 when none can be told.
 pub(crate) fn nth_online(n: u32) -> u32 {
     let _no_hotplug = HotplugReadLock::new();
-    let online = || (0..MAX_CPUS as u32).filter(|&cpu| cpu_online(cpu));
+    let online = || (0..MAX_CPUS as u32).filter(|&cpu| cpu_online(cpu) && mk_for_timers(cpu));
     let count = online().count();
     let n = n.checked_rem(count as u32).unwrap_or(0);
     online().nth(n as usize).unwrap_or(0)

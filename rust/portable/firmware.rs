@@ -132,7 +132,9 @@ pub fn build(
 
     let tables = part(fw, layout, layout.page_tables)?;
     let mut builder = page_table::Builder::new(top, tables, layout.page_tables.start);
-    memory.mapped().try_for_each(|range| builder.map(range))
+    memory
+        .mapped()
+        .try_for_each(|range| builder.map(range, memory.huge_pages))
 }
 
 const OUTSIDE: Fault = Fault {

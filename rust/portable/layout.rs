@@ -61,6 +61,8 @@ pub struct Memory<'a> {
     pub low_pages: Range,
     /// The rest, above 1 MiB, at most [`PIECES_MAX`]; the first begins with the firmware area.
     pub pieces: &'a [Range],
+    /// The processors have pages of 1 GiB. Without them there is room for the tables of some 230 GiB.
+    pub huge_pages: bool,
 }
 
 impl Memory<'_> {
@@ -197,12 +199,12 @@ impl Layout {
         initrd_len: u64,
     ) -> Result<Self> {
         memory.check()?;
-        let tables = page_table::tables_needed(memory.mapped());
+        let tables = page_table::tables_needed(memory.mapped(), memory.huge_pages);
         if tables > PAGE_TABLES_SIZE / PAGE {
             return too_big(
                 "page tables",
                 tables,
-                "lend memory in fewer or nearer pieces",
+                "lend less memory, or in fewer and nearer pieces",
             );
         }
         let Some(&first) = memory
@@ -231,7 +233,7 @@ impl Layout {
                 Some(_) => Err(Fault {
                     errno: Errno::Inval,
                     field: "image",
-                    value: first.start,
+                    value: kernel_size,
                     remedy: "it needs memory below 4 GiB; use one with XLF_CAN_BE_LOADED_ABOVE_4G",
                 }),
                 None => {

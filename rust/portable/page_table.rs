@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The page tables that a spawn kernel starts with: 4-level, each address mapped to itself by
-//! 2 MiB pages (SDM vol. 3, 5.5.4; boot.rst "64-bit Boot Protocol").
+//! The page tables that a spawn kernel starts with: 4-level, each address mapped to itself by pages
+//! of 2 MiB, and of 1 GiB where the processor has them (SDM vol. 3, 5.5.4; boot.rst "64-bit Boot
+//! Protocol").
 
 use super::{
     fault::{Errno, Fault, Result},
@@ -20,15 +21,18 @@ const PD_SHIFT: u32 = 30;
 const PDPT_SHIFT: u32 = 39;
 const LARGE_SHIFT: u32 = 21;
 
-// SDM vol. 3, tables 5-15, 5-17 and 5-18.
+/// What an entry above a page directory covers.
+const HUGE_PAGE: u64 = 1 << PD_SHIFT;
+
+// SDM vol. 3, tables 5-15 to 5-18.
 const PRESENT: u64 = 1 << 0;
 const WRITABLE: u64 = 1 << 1;
 const LARGE: u64 = 1 << 7;
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 
 /// Returns how many tables below the top one it takes to map `ranges`, which come by ascending
-/// address and end below [`LIMIT`].
-pub(super) fn tables_needed(ranges: impl Iterator<Item = Range>) -> u64 {
+/// address and end below [`LIMIT`]. With `huge`, what has a GiB for itself takes no page directory.
+pub(super) fn tables_needed(ranges: impl Iterator<Item = Range>, huge: bool) -> u64 {
     let mut count: u64 = 0;
     // The first page directory and the first page-directory-pointer table not counted yet.
     let mut next = [(PD_SHIFT, 0), (PDPT_SHIFT, 0)];
@@ -39,6 +43,11 @@ pub(super) fn tables_needed(ranges: impl Iterator<Item = Range>) -> u64 {
             let end = (last >> *shift).saturating_add(1);
             count = count.saturating_add(end.saturating_sub(first));
             *uncounted = end.max(*uncounted);
+        }
+        if huge {
+            let first = range.start.div_ceil(HUGE_PAGE);
+            let end = last.saturating_add(1) / HUGE_PAGE;
+            count = count.saturating_sub(end.saturating_sub(first));
         }
     }
     count
@@ -72,13 +81,13 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Maps the 2 MiB pages that hold `range`.
+    /// Maps the 2 MiB pages that hold `range`; with `huge` by pages of 1 GiB where it fills them.
     ///
     /// # Errors
     ///
     /// `Inval` for a range that does not end below [`LIMIT`], `TooBig` when there is no room for
     /// another table.
-    pub(super) fn map(&mut self, range: Range) -> Result<()> {
+    pub(super) fn map(&mut self, range: Range, huge: bool) -> Result<()> {
         let Some(end) = range.end().filter(|&end| end <= LIMIT) else {
             return Err(Fault {
                 errno: Errno::Inval,
@@ -89,10 +98,16 @@ impl<'a> Builder<'a> {
         };
         let mut at = range.start & !(LARGE_PAGE - 1);
         while at < end {
+            let entry = (at | LARGE | WRITABLE | PRESENT).to_le_bytes();
             let pdpt = self.below(Table::Top, index(at, PDPT_SHIFT))?;
+            let fills = at % HUGE_PAGE == 0 && end.saturating_sub(at) >= HUGE_PAGE;
+            if huge && fills && at >= range.start {
+                *self.entry(pdpt, index(at, PD_SHIFT))? = entry;
+                at = at.saturating_add(HUGE_PAGE);
+                continue;
+            }
             let pd = self.below(pdpt, index(at, PD_SHIFT))?;
-            *self.entry(pd, index(at, LARGE_SHIFT))? =
-                (at | LARGE | WRITABLE | PRESENT).to_le_bytes();
+            *self.entry(pd, index(at, LARGE_SHIFT))? = entry;
             at = at.saturating_add(LARGE_PAGE);
         }
         Ok(())
@@ -142,6 +157,6 @@ fn full(value: u64) -> Fault {
         errno: Errno::TooBig,
         field: "page tables",
         value,
-        remedy: "lend memory in fewer or nearer pieces",
+        remedy: "lend less memory, or in fewer and nearer pieces",
     }
 }

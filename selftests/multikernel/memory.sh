@@ -46,6 +46,27 @@ test_several_pieces() {
 	done
 }
 
+# fills_a_gib NAME: one of its ranges has a GiB, as pages of that size have it
+fills_a_gib() {
+	ranges "$1" | awk '{ first = int(($1 + 1073741823) / 1073741824); last = int($2 / 1073741824); if (last > first) found = 1 }
+		END { exit !found }'
+}
+
+# Its first page tables map that by one entry, where the processor has such pages.
+test_whole_gibibytes() {
+	local series
+	need_image 6.1
+	instance web 2 2560M
+	fills_a_gib web || skip "the host has no whole GiB to give: $(ranges web | tr '\n' ';')"
+	for series in 7.3 6.1; do
+		load web "$series"
+		mark
+		start web
+		ticks 90 web
+		order web kill
+	done
+}
+
 # Each instance takes some of the little that there is below 1 MiB.
 test_low_memory_runs_out() {
 	local n=0

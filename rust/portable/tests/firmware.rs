@@ -614,6 +614,28 @@ fn sixty_four_pieces_anywhere_can_be_mapped() {
     assert_eq!((fault.errno, fault.field), (Errno::TooBig, "page tables"));
 }
 
+/// Where a GiB is one page, or a page directory; a piece has neighbours in its first and last one.
+#[test]
+fn hundreds_of_gibibytes_can_be_mapped() {
+    let pieces = [
+        range(3 * GIB - 128 * MIB, 300 * GIB + 5 * PAGE),
+        range(310 * GIB, GIB),
+        range(311 * GIB + 64 * MIB, 3 * GIB - 64 * MIB),
+        range(512 * GIB - 64 * MIB, 2 * GIB),
+    ];
+    let memory = Memory {
+        huge_pages: true,
+        ..memory(&pieces)
+    };
+    check(&memory, &Image::default());
+    let memory = Memory {
+        huge_pages: false,
+        ..memory
+    };
+    let fault = Image::default().layout(&memory).unwrap_err();
+    assert_eq!((fault.errno, fault.field), (Errno::TooBig, "page tables"));
+}
+
 /// Memory as a busy host may have it: pieces far apart, near, or touching, at any page.
 fn pieces() -> impl Strategy<Value = Vec<Range>> {
     let gap = prop_oneof![
@@ -676,11 +698,13 @@ proptest! {
         pieces in pieces(),
         image in images(),
         chunk in 16..255u64,
+        huge_pages in any::<bool>(),
     ) {
         let memory = Memory {
             low_chunk: range(chunk * PAGE, (256 - chunk) * PAGE),
             low_pages: range(MIB + (chunk % 2) * (MIB - PAGE), 2 * PAGE),
             pieces: &pieces,
+            huge_pages,
         };
         match image.layout(&memory) {
             Ok(_) => check(&memory, &image),

@@ -54,6 +54,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
             low_chunk: range(input.address(), input.address()),
             low_pages: range(input.address(), LOW_PAGES_SIZE),
             pieces: &pieces,
+            huge_pages: input.byte() % 2 == 1,
         },
         _ => memory(&pieces),
     };

@@ -113,6 +113,7 @@ pub fn memory(pieces: &[Range]) -> Memory<'_> {
         low_chunk: range(0x2_0000, 0x1_0000),
         low_pages: range(0x123_4000, LOW_PAGES_SIZE),
         pieces,
+        huge_pages: false,
     }
 }
 
@@ -130,6 +131,7 @@ pub fn machine<'a>(memory: Memory<'a>, apic_ids: &'a [u32]) -> Machine<'a> {
 pub struct Built {
     pub layout: Layout,
     low_pages: Range,
+    huge_pages: bool,
     pub fw: Vec<u8>,
     pub low: Vec<u8>,
 }
@@ -159,6 +161,7 @@ impl Built {
         Ok(Self {
             layout,
             low_pages: machine.memory.low_pages,
+            huge_pages: machine.memory.huge_pages,
             fw,
             low,
         })
@@ -209,9 +212,10 @@ impl Built {
                 return None;
             }
             if entry & 0x80 != 0 {
-                assert_eq!(shift, 21, "only 2 MiB pages");
-                assert_eq!(entry & !0x000f_ffff_ffe0_0000, 0x83, "reserved bits");
-                return Some((entry & 0x000f_ffff_ffe0_0000) + (address & (2 * MIB - 1)));
+                assert!(shift == 21 || (shift == 30 && self.huge_pages), "{shift}");
+                let page = 0x000f_ffff_ffff_f000 & !((1 << shift) - 1);
+                assert_eq!(entry & !page, 0x83, "reserved bits");
+                return Some((entry & page) + (address & !page));
             }
             assert_eq!(entry & !0x000f_ffff_ffff_f000, 3, "reserved bits");
             table = entry & 0x000f_ffff_ffff_f000;
@@ -221,14 +225,21 @@ impl Built {
         panic!("no translation takes four levels here");
     }
 
-    /// Pages of 2 MiB that the tables map.
+    /// Pages of 2 MiB that the tables map, or would.
     pub fn mapped(&self) -> usize {
-        let tables = self.layout.page_tables;
-        let bytes = self.read(tables.start, tables.size as usize);
-        bytes
-            .chunks_exact(8)
-            .filter(|entry| entry[0] & 0x81 == 0x81)
-            .count()
+        self.mapped_by(self.low_pages.start, 39)
+    }
+
+    fn mapped_by(&self, table: u64, shift: u32) -> usize {
+        let entries = (0..512).map(|i| self.number(table + i * 8, 8));
+        let pages = entries.filter(|entry| entry & 1 != 0).map(|entry| {
+            if entry & 0x80 != 0 {
+                1 << (shift - 21)
+            } else {
+                self.mapped_by(entry & 0x000f_ffff_ffff_f000, shift - 9)
+            }
+        });
+        pages.sum()
     }
 
     /// The ACPI tables by way of the RSDP, the DSDT last, each checked.
