@@ -31,16 +31,42 @@ unsigned long mk_pages_available(void)
 	return pages > 0 ? pages : 0;
 }
 
+/* Whether the page allocator would still take from this zone for the host itself. */
+static bool mk_zone_has_left(struct zone *zone)
+{
+	return zone_page_state(zone, NR_FREE_PAGES) >=
+	       high_wmark_pages(zone) + zone->lowmem_reserve[ZONE_NORMAL];
+}
+
+/*
+ * alloc_contig_pages() knows neither watermarks nor reserves: it goes from
+ * ZONE_NORMAL to the memory of devices on one node before it tries the next.
+ */
+static struct page *mk_contig_alloc(unsigned long nr_pages, int node)
+{
+	nodemask_t nodes = node_states[N_MEMORY];
+	struct page *page;
+
+	while (!nodes_empty(nodes)) {
+		page = alloc_contig_pages(nr_pages, GFP_KERNEL | __GFP_ZERO | __GFP_NOWARN,
+					  node, &nodes);
+		if (!page || mk_zone_has_left(page_zone(page)))
+			return page;
+		node_clear(page_to_nid(page), nodes);
+		free_contig_range(page_to_pfn(page), nr_pages);
+	}
+	return NULL;
+}
+
 /*
  * Physically contiguous, zeroed pages that the host promises not to touch:
  * PageOffline keeps kcore, hibernation and dumps away. 0 if there are none.
  */
 u64 mk_pages_alloc(unsigned long nr_pages, int node)
 {
-	struct page *page;
+	struct page *page = mk_contig_alloc(nr_pages, node);
 	unsigned long i;
 
-	page = alloc_contig_pages(nr_pages, GFP_KERNEL | __GFP_ZERO | __GFP_NOWARN, node, NULL);
 	if (!page)
 		return 0;
 	for (i = 0; i < nr_pages; i++)
