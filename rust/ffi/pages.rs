@@ -148,6 +148,9 @@ impl Pages {
         let left = self.range.size.saturating_sub(offset).min(CHUNK);
         // CAST: At most `CHUNK`.
         let len = (left as usize).min(to.len());
+        if len == 0 {
+            return 0;
+        }
         // SAFETY: `to` has room for `len` bytes, and by the type invariant as many are mapped from
         // `at` on. C makes no reference to them.
         let whole = unsafe { mk_copy_from_phys(to.as_mut_ptr(), at, len as c_uint) };
