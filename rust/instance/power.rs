@@ -246,11 +246,15 @@ impl Instance {
 
     /// Keeps the log of the life that has just ended, and asks it why.
     fn explain(&self, memory: &Memory, reason: Reason) -> (Reason, Line) {
-        if reason == Reason::HostDown {
-            // Nobody will read it.
+        let (life, before) = {
+            let view = self.view.lock();
+            (view.stats.starts.0, view.reason)
+        };
+        // Nobody will read it, or there was no life (a start that failed, and what came of it in quarantine):
+        // a log of none would take another one's place.
+        if reason == Reason::HostDown || [reason, before].contains(&Reason::StartFailed) {
             return (reason, Line::default());
         }
-        let life = self.view.lock().stats.starts.0;
         let kept = Findings::of(memory).and_then(|found| {
             let why = found.refine(reason);
             self.evidence.keep(life, why.0.ends_in(), why.0, found)?;
