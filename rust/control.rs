@@ -43,6 +43,8 @@ impl Faces {
             crash_stop: cpu::crash_stop,
             host_down: registry::host_down,
             may_suspend: kexec::may_suspend,
+            suspend: kexec::suspend,
+            suspended: cpu::suspended,
             may_hibernate: kexec::may_hibernate,
             hibernated: registry::hibernated,
             cpu_starting: cpu::veto,

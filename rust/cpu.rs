@@ -41,7 +41,7 @@ impl Claim {
     ///
     /// # Errors
     ///
-    /// EBUSY when it is online or claimed already; see [`ApicId::of_cpu`] for the rest.
+    /// EBUSY when it is online or claimed already, or the host suspends; see [`ApicId::of_cpu`] for the rest.
     fn new(cpu: u32) -> Result<Self> {
         let apic = ApicId::of_cpu(cpu)?;
         let _no_hotplug = HotplugReadLock::new();
@@ -51,7 +51,8 @@ impl Claim {
             .cmpxchg(0, apic.as_u32().wrapping_add(1), Full)
             .map_err(|_| EBUSY)?;
         let claim = Self { cpu, apic };
-        if x86::cpu_online(cpu) {
+        // ORDERING: After the claim, see `suspend`.
+        if SUSPENDING.load(Acquire) != 0 || x86::cpu_online(cpu) {
             return Err(EBUSY);
         }
         Ok(claim)
@@ -172,11 +173,11 @@ pub(crate) fn left(cpu: u32) {
     }
 }
 
-/// Sends CPUs that are parked, and not online again, to where they need no page of ours: after an
-/// INIT they wait for a SIPI.
+/// Sends CPUs that are parked, or gave no proof of it, and are not online again, to where they need no
+/// page of ours: after an INIT they wait for a SIPI.
 pub(crate) fn unpark() {
     let _no_hotplug = HotplugReadLock::new();
-    send_init_to(is_parked);
+    init_lent();
 }
 
 /// Whether a CPU is in our page, and not on its way to the host.
@@ -188,17 +189,32 @@ fn is_set(table: &'static [Atomic<u32>; MAX_CPUS], cpu: u32) -> bool {
     matches!(slot(table, cpu), Ok(slot) if slot.load(Acquire) != 0)
 }
 
-fn send_init_to(wanted: impl Fn(u32) -> bool) {
-    for cpu in (1..MAX_CPUS as u32).filter(|&cpu| wanted(cpu)) {
-        if let Ok(apic) = ApicId::of_cpu(cpu) {
-            apic.send_init();
-        }
-    }
-}
-
 /// Whether any CPU is lent now.
 pub(crate) fn any_claimed() -> bool {
-    CLAIMED.iter().any(|slot| slot.load(Relaxed) != 0)
+    CLAIMED.iter().any(|slot| slot.load(Acquire) != 0)
+}
+
+/// 1 while the host suspends, which it is about to for a while before all programs stand still.
+static SUSPENDING: Atomic<u32> = Atomic::new(0);
+
+/// The host suspends: until [`suspended`] no CPU is lent.
+///
+/// # Errors
+///
+/// EBUSY when one is; nothing has changed then.
+pub(crate) fn suspend() -> Result {
+    // ORDERING: Full, so that the look at the claims comes after it; pairs with `Claim::new`.
+    SUSPENDING.xchg(1, Full);
+    if any_claimed() {
+        suspended();
+        return Err(EBUSY);
+    }
+    Ok(())
+}
+
+/// That is over.
+pub(crate) fn suspended() {
+    SUSPENDING.store(0, Release);
 }
 
 /// Not 0: the host is crashing.
@@ -221,7 +237,12 @@ pub(crate) fn crash_stop() {
 }
 
 fn init_lent() {
-    send_init_to(|cpu| is_set(&RUNNING, cpu) || is_parked(cpu));
+    let lent = |&cpu: &u32| is_set(&RUNNING, cpu) || is_parked(cpu);
+    for cpu in (1..MAX_CPUS as u32).filter(lent) {
+        if let Ok(apic) = ApicId::of_cpu(cpu) {
+            apic.send_init();
+        }
+    }
 }
 
 #[kunit_tests(multikernel_cpu)]

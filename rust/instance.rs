@@ -337,7 +337,12 @@ impl Instance {
         match &mut life.phase {
             Phase::Empty(memory) => {
                 let lease = Lease::new(&cpus).map_err(|(cpu, e)| {
-                    pr_err!("{name}: CPU {cpu} cannot be claimed; take it offline first\n");
+                    let why = if x86::cpu_online(cpu) {
+                        "take it offline first"
+                    } else {
+                        "another has it, or the host suspends"
+                    };
+                    pr_err!("{name}: CPU {cpu} cannot be claimed; {why}\n");
                     e
                 })?;
                 warn_of_siblings(name, &cpus);

@@ -103,7 +103,16 @@ fn online(cpu: u32) -> Error {
 
 /// Keeps the host awake while CPUs are lent: they could not be brought over. No lock is taken.
 pub(super) fn may_suspend() -> Result {
-    if cpu::any_claimed() {
+    lent_if(cpu::any_claimed())
+}
+
+/// As [`may_suspend`], and lends none until it is awake again.
+pub(super) fn suspend() -> Result {
+    lent_if(cpu::suspend().is_err())
+}
+
+fn lent_if(lent: bool) -> Result {
+    if lent {
         pr_err!("suspend: CPUs are lent; unload the instances first\n");
         return Err(EBUSY);
     }

@@ -54,7 +54,10 @@ static int mk_pm(struct notifier_block *nb, unsigned long action, void *data)
 {
 	switch (action) {
 	case PM_SUSPEND_PREPARE:
-		return notifier_from_errno(mk_rust_may_suspend());
+		return notifier_from_errno(mk_rust_suspend());
+	case PM_POST_SUSPEND:
+		mk_rust_suspended();
+		return NOTIFY_DONE;
 	case PM_HIBERNATION_PREPARE:
 	case PM_RESTORE_PREPARE:
 		return notifier_from_errno(mk_rust_may_hibernate());

@@ -53,8 +53,12 @@ pub(crate) struct Callbacks {
     pub(crate) crash_stop: fn(),
     /// The host reboots, powers off or starts another kernel; may sleep.
     pub(crate) host_down: fn(),
-    /// The host wants to sleep; an error keeps it awake.
+    /// The host is about to sleep; an error keeps it awake.
     pub(crate) may_suspend: fn() -> Result,
+    /// It begins to get ready for that, in which an error ends it; may sleep.
+    pub(crate) suspend: fn() -> Result,
+    /// That is over, or came to nothing; not called after an error.
+    pub(crate) suspended: fn(),
     /// Or to be written to a disk, or to become what is on one; may sleep.
     pub(crate) may_hibernate: fn() -> Result,
     /// That is over, or came to nothing; not called after an error.
@@ -150,6 +154,22 @@ extern "C" fn mk_rust_may_suspend() -> c_int {
         (callbacks.may_suspend)()?;
         Ok(0)
     })
+}
+
+#[no_mangle]
+extern "C" fn mk_rust_suspend() -> c_int {
+    from_result(|| {
+        let callbacks = CALLBACKS.as_ref().ok_or(EOPNOTSUPP)?;
+        (callbacks.suspend)()?;
+        Ok(0)
+    })
+}
+
+#[no_mangle]
+extern "C" fn mk_rust_suspended() {
+    if let Some(callbacks) = CALLBACKS.as_ref() {
+        (callbacks.suspended)();
+    }
 }
 
 #[no_mangle]
