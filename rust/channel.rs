@@ -328,6 +328,15 @@ impl Channel {
         interrupted
     }
 
+    /// As [`Channel::turn`], for who waits next: the peer rings for what comes, whoever looks for it
+    /// eagerly, too.
+    fn turn_and_wait(&self, inner: &mut Inner) -> bool {
+        self.waiters.fetch_add(1, Relaxed);
+        let again = self.turn(inner);
+        self.waiters.fetch_sub(1, Relaxed);
+        again
+    }
+
     /// Takes in what has come and sends what is due. Whether there is more to do.
     fn turn(&self, inner: &mut Inner) -> bool {
         let then = if inner.writers > 0 {

@@ -21,6 +21,7 @@ use kernel::{
     prelude::*,
     sync::{
         atomic::ordering::Relaxed,
+        Arc,
         CondVarTimeoutResult, //
     },
     time::{self, Instant, Monotonic}, //
@@ -43,7 +44,7 @@ impl Channel {
     /// EINVAL, EBUSY when it is done already, ENOTCONN without a session, EOPNOTSUPP when the peer
     /// does not answer, ETIMEDOUT when it has not answered in time, EAGAIN when it takes nothing,
     /// EINTR, ENOMEM.
-    pub(crate) fn ping(&self, text: &[u8]) -> Result {
+    pub(crate) fn ping(self: &Arc<Self>, text: &[u8]) -> Result {
         let result = self.ping_once(text);
         let why = match result {
             Err(e) if e == EINVAL => {
@@ -64,7 +65,7 @@ impl Channel {
         result
     }
 
-    fn ping_once(&self, text: &[u8]) -> Result {
+    fn ping_once(self: &Arc<Self>, text: &[u8]) -> Result {
         let order = Order::parse(text);
         {
             let mut inner = self.inner.lock();
@@ -86,7 +87,7 @@ impl Channel {
         self.inner.lock().pinged
     }
 
-    fn measure(&self, order: Order) -> Result<Option<Times>> {
+    fn measure(self: &Arc<Self>, order: Order) -> Result<Option<Times>> {
         let mut bytes = KVec::from_elem(0u8, order.bytes.saturating_add(WORD), GFP_KERNEL)?;
         let mut took = KVec::with_capacity(order.count, GFP_KERNEL)?;
         let mut last = Instant::<Monotonic>::now();
@@ -103,7 +104,7 @@ impl Channel {
     }
 
     /// One round trip.
-    fn trip(&self, poll: bool, bytes: &mut [u8]) -> Result {
+    fn trip(self: &Arc<Self>, poll: bool, bytes: &mut [u8]) -> Result {
         let mut inner = self.inner.lock();
         inner.asked = inner.asked.wrapping_add(1);
         let number = inner.asked;
@@ -126,7 +127,9 @@ impl Channel {
         }
         let mut left = time::msecs_to_jiffies(DEADLINE_MS);
         loop {
-            self.turn(&mut inner);
+            if self.turn_and_wait(&mut inner) {
+                self.poke();
+            }
             let exchange = &inner.live.as_ref().ok_or(ENOTCONN)?.exchange;
             if (inner.lives, exchange.sessions()) != (life, session) {
                 return Err(ENOTCONN);
