@@ -220,8 +220,9 @@ impl Stream for Handle {
         inner.polling &= nonblock;
         loop {
             if let Some(waiting) = self.look(&mut inner) {
-                if waiting == 0 {
-                    inner.gates.pass_end(self.number);
+                let is_stream = self.number != CONSOLE;
+                if waiting == 0 && inner.gates.pass_end(self.number) && is_stream {
+                    return Err(ECONNRESET);
                 }
                 return Ok(waiting);
             }
@@ -229,6 +230,15 @@ impl Stream for Handle {
                 inner.polling = true;
                 inner.polled = true;
                 return Err(EAGAIN);
+            }
+            // Then nobody has asked the peer to ring.
+            if inner.eager > 0 {
+                if self.channel.turn_and_wait(&mut inner) {
+                    self.channel.poke();
+                }
+                if self.waiting(&mut inner).is_some() {
+                    continue;
+                }
             }
             let began = Instant::<Monotonic>::now();
             if self.channel.wait(&mut inner) {

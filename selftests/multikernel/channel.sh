@@ -60,11 +60,13 @@ errors() { # END
 	beside "$1"
 	# Nobody uses port 3 there.
 	fails 'Transport endpoint is not connected' put x /dev/multikernel/it/port3
-	timeout 20 cat <&8 >/tmp/rest &
+	timeout 20 cat <&8 >/tmp/rest 2>/tmp/said &
 	sleep 0.5
 	order it kill
-	# Who waited learns of the death.
-	wait $! || fail 'a reader waits for the dead'
+	# Who waited learns of the death, which is no end as others are; once.
+	! wait $! || fail 'a stream that was cut ends as others do'
+	grep -q 'Connection reset by peer' /tmp/said || fail "a reader of the dead says $(cat /tmp/said)"
+	timeout 5 cat <&8 >/tmp/dead || fail "the next read ends with status $?"
 	fails 'Broken pipe' put x $PORT
 	exec 8>&-
 }

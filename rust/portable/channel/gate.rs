@@ -12,6 +12,13 @@ pub const CONSOLE: u16 = 1;
 /// a message, and a doorbell where it sleeps. The rest of the window is enough until then.
 const TELL: u32 = 16 << 10;
 
+/// Where a stream ends, and whether it was cut there.
+#[derive(Copy, Clone, Debug)]
+struct End {
+    at: u64,
+    cut: bool,
+}
+
 /// A port, with what is to be told to the peer when there is room.
 #[derive(Clone, Debug)]
 pub(super) struct Gate<B> {
@@ -27,11 +34,13 @@ pub(super) struct Gate<B> {
     /// Somebody has read of this stream, and not to its end.
     reads: bool,
     /// Where an older stream ends, of which not all was read.
-    mark: Option<u64>,
+    mark: Option<End>,
     /// The peer has opened the port.
     pub(super) met: bool,
     /// The peer sends nothing more.
     pub(super) ended: bool,
+    /// It has not said so: the session was over first.
+    cut: bool,
     /// The peer takes nothing more.
     pub(super) broken: bool,
     /// This side sends nothing more.
@@ -53,6 +62,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Gate<B> {
             mark: None,
             met: false,
             ended: false,
+            cut: false,
             broken: false,
             closed: false,
             open: false,
@@ -69,8 +79,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Gate<B> {
     pub(super) fn begin(&mut self) {
         if self.ended && (self.reads || !self.queue.is_empty()) {
             // Of several that wait the first end counts: somebody may have begun to read that one.
-            let end = self.queue.end();
-            self.mark.get_or_insert(end);
+            let (at, cut) = (self.queue.end(), self.cut);
+            self.mark.get_or_insert(End { at, cut });
         }
         self.stream = self.stream.wrapping_add(1);
         self.writers = 0;
@@ -78,6 +88,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Gate<B> {
         self.reads = false;
         self.met = false;
         self.ended = false;
+        self.cut = false;
         self.broken = false;
         self.closed = false;
         self.close = false;
@@ -94,7 +105,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Gate<B> {
     fn waiting(&self) -> Option<usize> {
         match self.mark {
             // CAST: Not more than are in the queue.
-            Some(mark) => Some(mark.saturating_sub(self.queue.start()) as usize),
+            Some(mark) => Some(mark.at.saturating_sub(self.queue.start()) as usize),
             None => (self.ended || !self.queue.is_empty()).then(|| self.queue.len()),
         }
     }
@@ -105,6 +116,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Gate<B> {
 
     /// The session is over.
     fn lose(&mut self) {
+        self.cut |= self.met && !self.ended;
         self.ended |= self.met;
         self.broken |= self.met;
         self.open = false;
@@ -134,10 +146,17 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Gates<B> {
     /// Forgets what the last life said.
     pub fn begin(&mut self) {
         for (_, gate) in self.all() {
+            // Who is in the middle of a stream of that life learns how it has ended.
+            let cut = match gate.mark {
+                Some(end) => end.cut || end.at > gate.queue.start(),
+                None => gate.cut || !gate.queue.is_empty(),
+            };
+            let reads = gate.reads;
             gate.queue.clear();
             gate.ended = false;
             gate.begin();
-            gate.mark = None;
+            let at = gate.queue.start();
+            gate.mark = reads.then_some(End { at, cut });
         }
     }
 
@@ -151,11 +170,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Gates<B> {
     pub fn attach(&mut self, port: u16) {
         if let Some(gate) = self.find(port) {
             if gate.users == 0 {
-                gate.mark = gate.mark.filter(|&mark| mark > gate.queue.start());
-                // A console's queue is no stream's.
-                if gate.is_over() && port != CONSOLE {
+                gate.mark = gate.mark.filter(|mark| mark.at > gate.queue.start());
+                // A console's queue is no stream's. What was left of one is no longer met.
+                if (gate.is_over() || !gate.met) && port != CONSOLE {
                     gate.met = false;
                     gate.ended = !gate.queue.is_empty();
+                    gate.cut &= gate.ended;
                     gate.broken = false;
                     gate.closed = false;
                 }
@@ -196,11 +216,16 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Gates<B> {
         Some(taken)
     }
 
-    /// A reader was told of the end that [`Gates::waiting`] saw.
-    pub fn pass_end(&mut self, port: u16) {
-        if let Some(gate) = self.find(port) {
-            gate.mark = None;
-            gate.reads = false;
+    /// A reader is told of the end that [`Gates::waiting`] saw. Whether the stream was cut there, which
+    /// is told once.
+    pub fn pass_end(&mut self, port: u16) -> bool {
+        let Some(gate) = self.find(port) else {
+            return false;
+        };
+        gate.reads = false;
+        match gate.mark.take() {
+            Some(end) => end.cut,
+            None => core::mem::take(&mut gate.cut),
         }
     }
 

@@ -11,7 +11,7 @@ use memory::Plain;
 use multikernel_portable::channel::{
     exchange::Refusal,
     gate::CONSOLE,
-    hello::{Offer, STOP},
+    hello::{Offer, Verdict, STOP},
     link::{Error, Link},
     message::MESSAGE_MAX,
     port::{Event, Ports},
@@ -455,4 +455,87 @@ fn a_full_ring_has_no_room_whatever_the_port_has() {
     assert!(!host.exchange.link().has_room());
     client.events(&mut host);
     assert!(host.exchange.link().has_room());
+}
+
+/// The peer's kernel died, or its agent ended, before it had said that there is no more.
+#[test]
+fn a_stream_that_is_cut_does_not_end_as_others_do() {
+    let (mut client, mut host) = Client::meet(Offer::default());
+    host.attach(2);
+    client.open(&mut host, b"half");
+    client.link.close(Verdict::Gone);
+    host.serve();
+    assert_eq!(host.take(2).unwrap(), b"half");
+    assert_eq!((host.take(2).unwrap(), host.cut), (vec![], true));
+    // Once.
+    assert_eq!((host.take(2).unwrap(), host.cut), (vec![], false));
+
+    let (mut client, mut host) = Client::meet(Offer::default());
+    host.attach(2);
+    client.open(&mut host, b"whole");
+    client.close(0);
+    client.link.close(Verdict::Gone);
+    host.serve();
+    assert_eq!(host.take(2).unwrap(), b"whole");
+    assert_eq!((host.take(2).unwrap(), host.cut), (vec![], false));
+}
+
+/// The next agent is there before anybody has looked.
+#[test]
+fn the_next_session_does_not_hide_the_cut() {
+    let (mut client, mut host) = Client::meet(Offer::default());
+    host.attach(2);
+    client.open(&mut host, b"half");
+    assert_eq!(host.take(2).unwrap(), b"half");
+    client.link.close(Verdict::Gone);
+    host.serve();
+    client.ports = Ports::default();
+    client.link.say_hello();
+    while client.link.poll() | host.serve() {}
+    client.open(&mut host, b"other");
+    assert_eq!((host.take(2).unwrap(), host.cut), (vec![], true));
+    assert_eq!(host.take(2).unwrap(), b"other");
+}
+
+/// Nor does the next life, in which nothing of the last one is left.
+#[test]
+fn the_next_life_does_not_hide_the_cut() {
+    for (bytes, closes, cut) in [(4, false, true), (2, true, true), (4, true, false)] {
+        let (mut client, mut host) = Client::meet(Offer::default());
+        host.attach(2);
+        client.open(&mut host, b"half");
+        let mut to = vec![0; bytes];
+        assert_eq!(host.gates.take(2, &mut to), Some(bytes));
+        if closes {
+            client.close(0);
+            client.events(&mut host);
+        }
+        host.gates.end();
+        host.gates.begin();
+        assert_eq!((host.take(2).unwrap(), host.cut), (vec![], cut));
+        assert_eq!(host.take(2), None);
+    }
+    // Who has not begun to read has missed nothing.
+    let (mut client, mut host) = Client::meet(Offer::default());
+    host.attach(2);
+    client.open(&mut host, b"half");
+    host.gates.end();
+    host.gates.begin();
+    assert_eq!(host.take(2), None);
+}
+
+/// What is left of a stream that was cut is read by who comes later; and who comes when nothing is left waits
+/// for the next one.
+#[test]
+fn who_comes_after_a_cut() {
+    let (mut client, mut host) = Client::meet(Offer::default());
+    client.open(&mut host, b"half");
+    client.link.close(Verdict::Gone);
+    host.serve();
+    host.attach(2);
+    assert_eq!(host.take(2).unwrap(), b"half");
+    assert_eq!((host.take(2).unwrap(), host.cut), (vec![], true));
+    host.detach(2);
+    host.attach(2);
+    assert_eq!(host.take(2), None);
 }

@@ -19,6 +19,8 @@ pub struct Side {
     pub gates: Gates<Vec<u8>>,
     /// Of the file that is open on each port, or of the last one of several.
     wrote: [u64; 8],
+    /// The last end that was taken is that of a stream that was cut.
+    pub cut: bool,
 }
 
 impl Side {
@@ -30,6 +32,7 @@ impl Side {
             exchange,
             gates,
             wrote: [0; 8],
+            cut: false,
         }
     }
 
@@ -62,9 +65,7 @@ impl Side {
         let mut bytes = vec![0; QUEUE];
         let taken = self.gates.take(port, &mut bytes)?;
         bytes.truncate(taken);
-        if taken == 0 {
-            self.gates.pass_end(port);
-        }
+        self.cut = taken == 0 && self.gates.pass_end(port);
         Some(bytes)
     }
 }
