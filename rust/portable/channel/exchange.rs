@@ -76,6 +76,8 @@ pub struct Exchange<M, B> {
     lingers: bool,
     /// Sessions that were opened.
     sessions: u64,
+    /// Violations for which the peer was rung.
+    violations: u32,
 }
 
 impl<M: Shared, B: AsRef<[u8]> + AsMut<[u8]>> Exchange<M, B> {
@@ -95,6 +97,7 @@ impl<M: Shared, B: AsRef<[u8]> + AsMut<[u8]>> Exchange<M, B> {
             returned: None,
             lingers: false,
             sessions: 0,
+            violations: 0,
         })
     }
 

@@ -423,6 +423,21 @@ fn nothing_is_returned_without_the_feature() {
     assert_eq!(violations, (1, Some(Violation::Control)));
 }
 
+/// The session is over, for which nobody says that it sleeps.
+#[test]
+fn who_breaks_a_rule_is_rung() {
+    let (memory, mut host, mut spawn) = meet();
+    ask_back(&mut spawn, 0, 1, 16).unwrap();
+    spawn.serve();
+    let stamp = host.exchange.link().signs().frame.0;
+    memory.store(stamp + 8, u64::MAX);
+    let served = host.exchange.serve(&mut host.gates, Then::Sleep);
+    assert_eq!(host.exchange.link().violations().0, 1);
+    assert!(served.ring);
+    let served = host.exchange.serve(&mut host.gates, Then::Sleep);
+    assert!(!served.ring);
+}
+
 #[test]
 fn a_request_that_is_too_long_breaks_a_rule() {
     let (_, mut host, mut spawn) = meet();

@@ -34,6 +34,14 @@ const ECONNREFUSED: u32 = 111;
 impl<M: Shared, B: AsRef<[u8]> + AsMut<[u8]>> Exchange<M, B> {
     /// Takes in what has come, sends what is due, and prepares for what is done then.
     pub fn serve(&mut self, gates: &mut Gates<B>, then: Then) -> Served {
+        let mut served = self.serve_some(gates, then);
+        // That ends the session, which the peer sleeps for at any time.
+        let (violations, _) = self.link.violations();
+        served.ring |= core::mem::replace(&mut self.violations, violations) != violations;
+        served
+    }
+
+    fn serve_some(&mut self, gates: &mut Gates<B>, then: Then) -> Served {
         let mut served = Served::default();
         for _ in 0..BUDGET {
             match self.link.receive(self.buffer.as_mut()) {
