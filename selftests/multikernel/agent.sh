@@ -267,6 +267,52 @@ test_streams() {
 	fails 'nobody is at the other end' "$CTL" send it 4 /tmp/sent --wait 2
 }
 
+# Who gets a part of a stream is told that it is none of its ends: the instance begins another life, or another
+# agent comes.
+test_streams_that_are_cut() {
+	local way pid status
+	agent 7.3
+	put 0 "$CONFIGFS/it/stop_timeout_ms"
+	for way in life agent; do
+		talk <<-'TALK'
+			say mk-agent --connect 2 </dev/zero >/dev/null & echo $((6 * 7))x
+			hear 42x
+			key 1d
+			end 0
+		TALK
+		timeout 120 "$CTL" recv it 2 2>/tmp/said | head -c 100M >/dev/null &
+		pid=$!
+		sleep 1
+		case $way in
+		life) order it restart ;;
+		agent) talk <<-'TALK' ;;
+			say setsid sh -c 'sleep 1; for p in $(pidof mk-agent); do grep -q connect /proc/$p/cmdline || kill -9 $p; done; mk-agent --kmsg' & echo $((6 * 7))y
+			hear 42y
+			key 1d
+			end 0
+		TALK
+		esac
+		wait "$pid" && status=0 || status=$?
+		say "$way: recv says $(cat /tmp/said)"
+		grep -qE 'gone too early|it is (killed|starting)' /tmp/said || fail "it is an end as others are: $status"
+	done
+}
+
+# Who looks on while nothing happens takes no processor.
+test_viewer_is_idle() {
+	local pid before after
+	agent 7.3
+	"$CTL" console it </dev/null >/tmp/seen 2>&1 &
+	pid=$!
+	within 90 grep -q '#' /tmp/seen || fail "it shows $(cat /tmp/seen)"
+	before=$(awk '{ print $14 + $15 }' "/proc/$pid/stat")
+	sleep 4
+	after=$(awk '{ print $14 + $15 }' "/proc/$pid/stat")
+	kill "$pid"
+	say "$((after - before)) hundredths of 4 seconds"
+	[ $((after - before)) -lt 100 ] || fail 'it takes a processor'
+}
+
 test_ping() {
 	agent 7.3
 	within 90 "$CTL" ping it >/dev/null 2>&1 || fail "it says $("$CTL" ping it 2>&1)"
@@ -301,7 +347,7 @@ test_beats() {
 
 # The module speaks for its kernel, too, and there can be one who does.
 test_beside_the_module() {
-	local pid
+	local pid sessions
 	# That of the spawn's kernel, which is not always the host's.
 	[ -e "${MK_FAULTS:-}/multikernel.ko" ] || skip 'there is no module to be sent (MK_FAULTS)'
 	agent 7.3
@@ -310,14 +356,20 @@ test_beside_the_module() {
 	talk <<-'TALK'
 		say mk-agent --connect 3 </dev/null >/m.ko; echo $((6 * 7))x
 		hear 42x
-		say setsid sh -c 'sleep 2; kill $(pidof mk-agent); sleep 1; insmod /m.ko; mk-agent --kmsg' & sleep 1; echo $((6 * 7))y
+		say setsid sh -c 'sleep 2; insmod /m.ko; sleep 5; mk-agent --kmsg' & sleep 1; echo $((6 * 7))y
 		hear 42y
 		key 1d
 		end 0
 	TALK
 	wait "$pid" || fail "send ends with $?"
-	hears 30 '^mk-agent: error: the module multikernel speaks for this kernel already'
+	# The one that was there ends, and the next one does not begin.
+	within 60 taken 2 || fail "$(spoken | grep -c "$TAKEN") agents say that"
+	sessions=$(sed -n 's/^sessions //p' "$CLASS/it/stats")
+	sleep 4
+	equal sessions "$(sed -n 's/^sessions //p' "$CLASS/it/stats")" "$sessions"
 }
+TAKEN='^mk-agent: error: the module multikernel speaks for this kernel already'
+taken() { [ "$(spoken | grep -c "$TAKEN")" -ge "$1" ]; }
 
 # In time, by the spawn itself.
 test_stop() {

@@ -329,7 +329,7 @@ pub struct RunArgs {
     /// 1 to 32 letters, digits, '.', '_' and '-'
     #[arg(value_parser = name)]
     pub name: Name,
-    /// A bzImage or vmlinux
+    /// A bzImage, as distributions call vmlinuz
     #[arg(value_hint = ValueHint::FilePath)]
     pub kernel: PathBuf,
 }

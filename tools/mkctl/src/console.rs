@@ -7,16 +7,18 @@ use crate::{
     device::{Access, Device, Moved},
     error::{Error, Kind, Result},
     instance::Instance,
+    output::{self, tell},
     terminal::Raw,
 };
 use rustix::{
     event::{poll, PollFd, PollFlags, Timespec},
     fd::{AsFd, BorrowedFd},
-    io::{read, write, Errno},
+    io::{read, Errno},
     termios::tcsetwinsize,
 };
 use std::{
     fs::File,
+    os::unix::fs::FileExt,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     time::{Duration, Instant as Time},
 };
@@ -50,11 +52,11 @@ pub fn attach(
         wait,
     };
     if rustix::termios::isatty(viewer.input) {
-        eprintln!("The console of {instance}; {escape} leaves it.");
+        tell(format!("The console of {instance}; {escape} leaves it.\n"));
     }
     match viewer.run(interrupted, resized)? {
-        End::Left => eprintln!("\nleft; {instance} goes on"),
-        End::Died(how) => eprintln!("\n{how}"),
+        End::Left => tell(format!("\nleft; {instance} goes on\n")),
+        End::Died(how) => tell(format!("\n{how}\n")),
     }
     Ok(())
 }
@@ -84,13 +86,17 @@ impl Viewer<'_> {
             if interrupted.load(Relaxed) {
                 return Err(Error::new(Kind::Interrupted, "interrupted"));
             }
+            // Until it is read it wakes us at once.
+            _ = state.read_at(&mut [0; 64], 0);
             // Before the read: what was written before an end is read before it is told.
             let end = device.end();
             let moved = device.read(&mut buffer)?;
             match (moved, end) {
                 (Moved::Bytes(count), _) => {
                     connected = true;
-                    self.print(&buffer[..count])?;
+                    if !output::pass(self.output, &buffer[..count], interrupted)? {
+                        return Err(Error::system("stdout", &Errno::PIPE.into()));
+                    }
                 }
                 (_, Some(how)) => return Ok(End::Died(how)),
                 _ => {}
@@ -98,7 +104,7 @@ impl Viewer<'_> {
             if !keys.is_empty() {
                 match device.write(&keys)? {
                     Moved::Bytes(count) => drop(keys.drain(..count)),
-                    Moved::Over => keys.clear(),
+                    Moved::Over | Moved::Cut => keys.clear(),
                     Moved::Nothing | Moved::NotConnected => {}
                 }
             }
@@ -167,7 +173,7 @@ impl Viewer<'_> {
                     return Err(Error::new(Kind::Timeout, what).add("mk-agent in it does"));
                 }
                 if raw.is_some() && !told {
-                    eprint!("It waits for mk-agent to come up there.\r\n");
+                    tell("It waits for mk-agent to come up there.\r\n");
                     told = true;
                 }
             }
@@ -210,21 +216,6 @@ impl Viewer<'_> {
         }
         Ok(None)
     }
-
-    fn print(&self, mut bytes: &[u8]) -> Result {
-        while !bytes.is_empty() {
-            match write(self.output, bytes) {
-                Ok(count) => bytes = &bytes[count..],
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => {
-                    let mut file = [PollFd::from_borrowed_fd(self.output, PollFlags::OUT)];
-                    _ = poll(&mut file, None);
-                }
-                Err(e) => return Err(Error::system("stdout", &e.into())),
-            }
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]
@@ -234,6 +225,7 @@ mod tests {
     use rustix::{
         fd::OwnedFd,
         fs::{fcntl_getfl, fcntl_setfl, OFlags},
+        io::write,
         pty::{grantpt, ioctl_tiocgptpeer, openpt, ptsname, unlockpt, OpenptFlags},
         termios::{tcgetattr, tcgetwinsize, tcsetattr, LocalModes, OptionalActions, Winsize},
     };

@@ -31,6 +31,8 @@ pub enum Moved {
     NotConnected,
     /// The other end is closed, and all was read.
     Over,
+    /// All was read of a stream that was not closed: the instance has died, or its agent.
+    Cut,
 }
 
 pub struct Device<'i> {
@@ -71,6 +73,7 @@ impl<'i> Device<'i> {
             Err(e) => match Errno::from_io_error(&e) {
                 Some(Errno::AGAIN | Errno::INTR) => Ok(Moved::Nothing),
                 Some(Errno::NOTCONN) => Ok(Moved::NotConnected),
+                Some(Errno::CONNRESET) => Ok(Moved::Cut),
                 // NODEV: the instance was removed.
                 Some(Errno::PIPE | Errno::NODEV | Errno::IO) => Ok(Moved::Over),
                 _ => Err(Error::system(&self.path, &e)),

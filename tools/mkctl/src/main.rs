@@ -42,7 +42,7 @@ fn main() -> ExitCode {
     match obey(Cli::parse().command) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error}");
+            output::tell(format!("error: {error}\n"));
             // CAST: At most 130.
             ExitCode::from(error.kind as u8)
         }

@@ -63,12 +63,14 @@ impl<'p> Port<'p> {
                         return Ok(());
                     }
                 }
-                Moved::Nothing | Moved::NotConnected => self.wait(PollFlags::OUT)?,
-                // That was the stream before: who is next has not come.
-                Moved::Over if !self.connected && self.device.end().is_none() => {
+                Moved::Nothing => self.wait(PollFlags::OUT)?,
+                // Over is the stream before: who is next has not come.
+                Moved::NotConnected | Moved::Over
+                    if !self.connected && self.device.end().is_none() =>
+                {
                     self.wait(PollFlags::OUT)?;
                 }
-                Moved::Over => {
+                Moved::NotConnected | Moved::Over | Moved::Cut => {
                     let why = format!("{}: the other side has closed it", self.device.path);
                     return Err(self.stopped(why));
                 }
@@ -124,7 +126,8 @@ impl<'p> Port<'p> {
         let mut files = [PollFd::new(file, flags)];
         let ready = poll(&mut files, Some(&timeout)).is_ok_and(|ready| ready > 0);
         let told = files[0].revents();
-        if ready && told.contains(PollFlags::HUP) && !told.intersects(flags) {
+        let is_over = told.contains(PollFlags::HUP) && !told.intersects(flags);
+        if ready && is_over && !self.connected {
             // It is over, and what is to be moved does not know yet.
             thread::sleep(LOOK);
         }
@@ -185,9 +188,15 @@ pub fn receive(
         match port.device.read(&mut buffer)? {
             Moved::Bytes(count) => {
                 port.connected = true;
-                output::print(&buffer[..count])?;
+                if !output::pass(io::stdout().as_fd(), &buffer[..count], interrupted)? {
+                    return Ok(());
+                }
             }
             Moved::Nothing | Moved::NotConnected => port.wait(PollFlags::IN)?,
+            Moved::Cut => {
+                let why = format!("{}: the other side has gone too early", port.device.path);
+                return Err(port.stopped(why));
+            }
             Moved::Over => {
                 return match port.end() {
                     Some(how) => Err(Error::new(Kind::WrongState, how)),

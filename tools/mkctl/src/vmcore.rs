@@ -5,6 +5,7 @@
 use crate::{
     error::{Error, Kind, Result},
     instance::Instance,
+    output::tell,
 };
 use std::{
     fs::{self, File},
@@ -115,13 +116,13 @@ impl Progress {
     fn show(&mut self, done: u64) {
         if self.is_terminal && self.shown.elapsed() > Duration::from_millis(200) {
             self.shown = Time::now();
-            eprint!("\r{} of {} MiB", done >> 20, self.size >> 20);
+            tell(format!("\r{} of {} MiB", done >> 20, self.size >> 20));
         }
     }
 
     fn end(&self) {
         if self.is_terminal {
-            eprint!("\r\x1b[K");
+            tell("\r\x1b[K");
         }
     }
 }
