@@ -5,10 +5,12 @@
 use crate::{
     channel::Channel,
     console::{self, Console},
+    error::Result,
     heart::Heart,
     idle::{Backoff, Idle},
     log::log,
     power::{Power, Wish},
+    region,
     socket::Socket,
 };
 use multikernel_portable::channel::{
@@ -36,6 +38,8 @@ pub struct Agent {
     pub power: Power,
     pub idle: Idle,
     pub sessions: Sessions,
+    /// The region was found by the ACPI table, as the module finds it.
+    pub by_table: bool,
 }
 
 /// What was said of sessions.
@@ -58,11 +62,15 @@ impl Default for Sessions {
 
 impl Agent {
     /// Runs until it is to end.
-    pub fn run(mut self, end: &AtomicBool) {
+    ///
+    /// # Errors
+    ///
+    /// There is another one who speaks for this kernel.
+    pub fn run(mut self, end: &AtomicBool) -> Result {
         let mut buffer = vec![0; MESSAGE_MAX];
         while !end.load(Relaxed) {
             self.heart.tend();
-            self.look_after_session();
+            self.look_after_session()?;
             let mut busy = self.receive(&mut buffer);
             self.power.serve(&mut self.channel);
             if let Some(console) = &mut self.console {
@@ -78,10 +86,11 @@ impl Agent {
             self.wait();
         }
         self.channel.link.close(Verdict::Gone);
+        Ok(())
     }
 
     /// Notices that a session begins or ends, and says hello again.
-    fn look_after_session(&mut self) {
+    fn look_after_session(&mut self) -> Result {
         let Self {
             channel, sessions, ..
         } = self;
@@ -111,11 +120,16 @@ impl Agent {
             (None, false)
                 if channel.link.verdict().is_some() && sessions.again.is_over(sessions.lasted) =>
             {
+                // A module that was loaded meanwhile has ended it.
+                if self.by_table {
+                    region::be_alone()?;
+                }
                 channel.link.say_hello();
                 sessions.lasted = Duration::ZERO;
             }
             _ => {}
         }
+        Ok(())
     }
 
     /// Whether there were messages.
@@ -136,7 +150,9 @@ impl Agent {
             let bytes = buffer.get_mut(..message.length as usize).unwrap_or(&mut []);
             match self.channel.ports.received(message, bytes) {
                 Ok(Event::Other(Control::EchoRequest(us))) => {
-                    if echo::answer(&mut self.channel.link, us, bytes) {
+                    let answered = echo::answer(&mut self.channel.link, us, bytes);
+                    // What it takes is for the next turn.
+                    if answered && turn + 1 < TURN {
                         next = echo::linger(&mut self.channel.link, buffer, pause);
                     }
                 }

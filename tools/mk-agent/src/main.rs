@@ -83,9 +83,9 @@ fn run(cli: Cli) -> Result {
         power: power::Power::new(cli.shutdown_command, cli.reboot_command, !cli.no_force),
         idle,
         sessions: agent::Sessions::default(),
+        by_table: cli.region.is_none(),
     };
-    agent.run(&end);
-    Ok(())
+    agent.run(&end)
 }
 
 fn bind(cli: &Cli) -> Result<Vec<socket::Socket>> {

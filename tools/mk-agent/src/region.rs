@@ -32,8 +32,8 @@ pub fn open(place: Option<&Place>) -> Result<Memory> {
     }
 }
 
-/// Asks the table.
-fn find() -> Result<Range> {
+/// Sees that nobody else speaks for this kernel, who has no lock on the region.
+pub fn be_alone() -> Result {
     if Path::new(MODULE).exists() {
         return Err(Error::new(
             Kind::Failed,
@@ -41,6 +41,12 @@ fn find() -> Result<Range> {
             "Use one of them: rmmod multikernel.",
         ));
     }
+    Ok(())
+}
+
+/// Asks the table.
+fn find() -> Result<Range> {
+    be_alone()?;
     let table = fs::read(TABLE).map_err(|e| match Errno::from_io_error(&e) {
         Some(Errno::NOENT) => Error::new(
             Kind::NoTable,

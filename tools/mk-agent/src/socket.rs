@@ -163,7 +163,14 @@ impl Socket {
             }
             self.ours = Said::Open;
         }
-        let mut moved = self.stream.write(channel, client)?;
+        let mut moved = match self.stream.write(channel, client) {
+            Ok(moved) => moved,
+            // It takes nothing more, and what it has sent goes on.
+            Err(_) => {
+                self.stream.discard(channel);
+                false
+            }
+        };
         if self.theirs == Said::Close && self.stream.is_written() && !self.is_told {
             client.shutdown(Shutdown::Write)?;
             self.is_told = true;

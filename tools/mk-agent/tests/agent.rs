@@ -14,7 +14,7 @@ use multikernel_portable::{
     },
     cpu_list::CpuSet,
 };
-use side::{text, until, Host, Spawn, SIZE};
+use side::{text, until, Host, Signal, Spawn, SIZE};
 use std::{
     io::{Read, Write},
     net::Shutdown,
@@ -257,6 +257,53 @@ fn a_client_that_dies_while_it_waits() {
     host.open(2);
     host.until("its death", |host| host.port(2).closed == Some(32));
     assert_eq!(host.port(2).bytes, b"all");
+}
+
+/// It has gone, and what it was sent meanwhile is for nobody.
+#[test]
+fn a_client_that_takes_nothing_has_sent_all_the_same() {
+    let (spawn, mut host) = Spawn::meet(PORTS);
+    let path = spawn.path("port2");
+    let mut client = until("a socket", || UnixStream::connect(&path).ok());
+    host.until("an open port", |host| host.port(2).opened);
+    host.open(2);
+    let bytes = Random(7).bytes(30_000);
+    spawn.signal(Signal::STOP);
+    host.send(2, b"for nobody");
+    client.write_all(&bytes).unwrap();
+    drop(client);
+    spawn.signal(Signal::CONT);
+    host.until("the end", |host| host.port(2).closed.is_some());
+    assert!(host.port(2).bytes == bytes);
+}
+
+/// An agent that has just answered an echo request looks for the next message, and that one is the first of
+/// another turn.
+#[test]
+fn nothing_is_lost_behind_an_echo() {
+    let (spawn, mut host) = Spawn::meet(PORTS);
+    let path = spawn.path("port2");
+    let mut client = until("a socket", || UnixStream::connect(&path).ok());
+    client
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    host.until("an open port", |host| host.port(2).opened);
+    host.open(2);
+    let mut bytes = [0; 256];
+    host.send(2, b"?");
+    client.read_exact(&mut bytes[..1]).unwrap();
+    spawn.signal(Signal::STOP);
+    let send = |host: &mut Host| host.ports.send(&mut host.link, 2, b".").unwrap();
+    for _ in 1..256 {
+        send(&mut host);
+    }
+    let mut request = Control::EchoRequest(1000).encode().to_vec();
+    request.extend([0; 8]);
+    host.link.send(Class::Control, &request).unwrap();
+    send(&mut host);
+    spawn.signal(Signal::CONT);
+    client.read_exact(&mut bytes).unwrap();
+    assert_eq!(bytes, [b'.'; 256]);
 }
 
 #[test]

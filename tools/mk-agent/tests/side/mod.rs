@@ -16,6 +16,8 @@ use multikernel_portable::channel::{
     status::Status,
 };
 pub use raw::Memory;
+pub use rustix::process::Signal;
+use rustix::process::{kill_process, Pid};
 use std::{
     collections::BTreeMap,
     fs::File,
@@ -113,11 +115,14 @@ impl Spawn {
         matches!(self.child.as_mut().unwrap().try_wait(), Ok(None))
     }
 
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_child(self.child.as_ref().unwrap());
+        kill_process(pid, signal).unwrap();
+    }
+
     pub fn terminate(&mut self) -> ExitStatus {
-        let child = self.child.as_mut().unwrap();
-        let pid = rustix::process::Pid::from_child(child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-        child.wait().unwrap()
+        self.signal(Signal::TERM);
+        self.child.as_mut().unwrap().wait().unwrap()
     }
 
     /// Runs an agent that is expected to give up.
