@@ -286,7 +286,7 @@ test_streams_that_are_cut() {
 		case $way in
 		life) order it restart ;;
 		agent) talk <<-'TALK' ;;
-			say setsid sh -c 'sleep 1; for p in $(pidof mk-agent); do grep -q connect /proc/$p/cmdline || kill -9 $p; done; mk-agent --kmsg' & echo $((6 * 7))y
+			say setsid sh -c 'sleep 1; for p in $(pidof mk-agent); do grep -q connect /proc/$p/cmdline || kill -9 $p; done; sleep 1; mk-agent --kmsg' & echo $((6 * 7))y
 			hear 42y
 			key 1d
 			end 0
