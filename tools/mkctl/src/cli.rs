@@ -119,7 +119,7 @@ Exit status: 0 all was sent, 1 the other side closed before, 4 the instance has 
 Example:
   mkctl recv web 3 >answer                        # in web: mk-agent --connect 3 <answer
 
-Exit status: 0 the other side closed, 4 the instance has ended.")]
+Exit status: 0 the other side closed, 1 its agent ended before, 4 the instance has ended.")]
     Recv {
         #[command(flatten)]
         wait: Wait,
