@@ -14,9 +14,10 @@ SHOW=()
 # counted SUITE [CASE]: runs it, and sets passed, failed, skipped, and the file FAILURES (its lines are NAME<tab>WHY)
 counted() {
 	local status
+	mkdir -p "$CACHE/log"
 	# The suite's exit status, not the counter's: a suite that dies midway prints no "not ok".
 	set +e
-	("suite_$1" ${2:+"$2"}) </dev/null | "$TOP/selftests/lib/ktap.py" "$WORK/counts" "${SHOW[@]}" >&2
+	("suite_$1" ${2:+"$2"}) </dev/null | tee "$CACHE/log/$1.ktap" | "$TOP/selftests/lib/ktap.py" "$WORK/counts" "${SHOW[@]}" >&2
 	status=${PIPESTATUS[0]}
 	set -e
 	read -r passed failed skipped <"$WORK/counts"
