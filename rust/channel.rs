@@ -330,7 +330,7 @@ impl Channel {
 
     /// As [`Channel::turn`], for who waits next: the peer rings for what comes, whoever looks for it
     /// eagerly, too.
-    fn turn_and_wait(&self, inner: &mut Inner) -> bool {
+    fn turn_before_waiting(&self, inner: &mut Inner) -> bool {
         self.waiters.fetch_add(1, Relaxed);
         let again = self.turn(inner);
         self.waiters.fetch_sub(1, Relaxed);

@@ -41,7 +41,8 @@ impl Claim {
     ///
     /// # Errors
     ///
-    /// EBUSY when it is online or claimed already, or the host suspends; see [`ApicId::of_cpu`] for the rest.
+    /// EBUSY when it is online or claimed already, or the host suspends; see [`ApicId::of_cpu`] for
+    /// the rest.
     fn new(cpu: u32) -> Result<Self> {
         let apic = ApicId::of_cpu(cpu)?;
         let _no_hotplug = HotplugReadLock::new();

@@ -127,7 +127,7 @@ impl Channel {
         }
         let mut left = time::msecs_to_jiffies(DEADLINE_MS);
         loop {
-            if self.turn_and_wait(&mut inner) {
+            if self.turn_before_waiting(&mut inner) {
                 self.poke();
             }
             let exchange = &inner.live.as_ref().ok_or(ENOTCONN)?.exchange;

@@ -233,7 +233,7 @@ impl Stream for Handle {
             }
             // Then nobody has asked the peer to ring.
             if inner.eager > 0 {
-                if self.channel.turn_and_wait(&mut inner) {
+                if self.channel.turn_before_waiting(&mut inner) {
                     self.channel.poke();
                 }
                 if self.waiting(&mut inner).is_some() {
