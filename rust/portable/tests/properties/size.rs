@@ -12,7 +12,7 @@ fn model(text: &[u8]) -> Option<u64> {
     let text = std::str::from_utf8(text).ok()?;
     let text = text
         .trim_matches([' ', '\t', '\n', '\r', '\x0c'])
-        .to_lowercase();
+        .to_ascii_lowercase(); // the kelvin sign is no K
     let unit = text.chars().last().and_then(|last| "kmgt".find(last));
     let digits = unit.map_or(&*text, |_| &text[..text.len() - 1]);
     let (digits, radix) = match digits.strip_prefix("0x") {
