@@ -184,6 +184,13 @@ test_panic_is_told() {
 	[[ $(reason it) == 'panic Kernel panic - not syncing: sysrq triggered crash' ]] || fail "the reason is '$(reason it)'"
 }
 
+# Another kernel would end this machine so.
+test_module_resets_itself_only() {
+	alone module 'reboot=triple mk.do=reboot mk.after=5'
+	reaches it rebooting 90
+	hears 5 'multikernel: the host is asked for a reset'
+}
+
 # No watchdog of its own is as fast.
 test_hang_is_seen() {
 	local began
