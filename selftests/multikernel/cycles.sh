@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Ten lives of an instance, or MK_LIVES, leave nothing behind.
+# 25 lives of an instance, or MK_LIVES, leave nothing behind.
 
 . "$(dirname "$0")/lib.sh"
 
-CYCLES=${MK_LIVES:-10}
+CYCLES=${MK_LIVES:-25}
 # What the host's own work moves between two looks, in kB: page tables, free pages and objects in the lists of
 # each CPU, objects that wait for an RCU grace period. A life's memory comes in pieces of 128 MiB.
 FREE_SLACK=16384
