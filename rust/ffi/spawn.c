@@ -4,16 +4,16 @@
  * host but one beside it.
  */
 #include <linux/acpi.h>
-#include <linux/cpuhotplug.h>
 #include <linux/delay.h>
 #include <linux/io.h>
 #include <linux/irqflags.h>
 #include <linux/panic_notifier.h>
 #include <linux/percpu.h>
 #include <linux/reboot.h>
+#include <linux/sched.h>
+#include <linux/smpboot.h>
 #include <linux/string.h>
 #include <linux/unaligned.h>
-#include <linux/workqueue.h>
 
 #include "shim.h"
 
@@ -55,43 +55,52 @@ void mk_region_unmap(u8 *region)
 }
 
 /*
- * A beat of each CPU: work, not a timer, since a CPU that runs nothing but one
- * loop with interrupts on makes no progress either.
+ * A beat of each CPU: a thread, not a timer, since a CPU that runs nothing but one loop with
+ * interrupts on makes no progress either; and real-time, so that busy neighbours do not hold it up.
  */
 #define MK_BEAT msecs_to_jiffies(100)
 
-static DEFINE_PER_CPU(struct delayed_work, mk_beats);
+static DEFINE_PER_CPU(struct task_struct *, mk_beats);
 
 /* Set as long as anything below can be called. */
 static const struct mk_spawn_ops *mk_ops;
 static const void *mk_data;
 
-static void mk_beat(struct work_struct *work)
+static void mk_beat_setup(unsigned int cpu)
 {
-	unsigned int cpu = raw_smp_processor_id();
-
-	mk_ops->beat(mk_data, cpu, true);
-	queue_delayed_work_on(cpu, system_highpri_wq, to_delayed_work(work), MK_BEAT);
+	sched_set_fifo(current);
 }
 
-static int mk_beat_online(unsigned int cpu)
+static int mk_beat_due(unsigned int cpu)
 {
-	struct delayed_work *beat = per_cpu_ptr(&mk_beats, cpu);
-
-	INIT_DELAYED_WORK(beat, mk_beat);
-	mk_ops->beat(mk_data, cpu, true);
-	queue_delayed_work_on(cpu, system_highpri_wq, beat, MK_BEAT);
-	return 0;
+	return true;
 }
 
-static int mk_beat_offline(unsigned int cpu)
+static void mk_beat(unsigned int cpu)
 {
-	cancel_delayed_work_sync(per_cpu_ptr(&mk_beats, cpu));
+	mk_ops->beat(mk_data, cpu, true);
+	schedule_timeout_interruptible(MK_BEAT);
+}
+
+static void mk_beat_park(unsigned int cpu)
+{
 	mk_ops->beat(mk_data, cpu, false);
-	return 0;
 }
 
-static int mk_beat_state;
+static void mk_beat_cleanup(unsigned int cpu, bool online)
+{
+	mk_ops->beat(mk_data, cpu, false);
+}
+
+static struct smp_hotplug_thread mk_beat_threads = {
+	.store = &mk_beats,
+	.setup = mk_beat_setup,
+	.thread_should_run = mk_beat_due,
+	.thread_fn = mk_beat,
+	.park = mk_beat_park,
+	.cleanup = mk_beat_cleanup,
+	.thread_comm = "multikernel/%u",
+};
 
 /*
  * Last of all who want to know: what others print is then in the log, which the host reads. It stops
@@ -137,14 +146,12 @@ int mk_spawn_register(const struct mk_spawn_ops *ops, const void *data)
 
 	mk_ops = ops;
 	mk_data = data;
-	ret = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "multikernel:beat", mk_beat_online,
-				mk_beat_offline);
-	if (ret < 0)
+	ret = smpboot_register_percpu_thread(&mk_beat_threads);
+	if (ret)
 		return ret;
-	mk_beat_state = ret;
 	ret = register_reboot_notifier(&mk_leave_notifier);
 	if (ret) {
-		cpuhp_remove_state(mk_beat_state);
+		smpboot_unregister_percpu_thread(&mk_beat_threads);
 		return ret;
 	}
 	register_restart_handler(&mk_restart_handler);
@@ -157,7 +164,7 @@ void mk_spawn_unregister(void)
 	atomic_notifier_chain_unregister(&panic_notifier_list, &mk_panic_notifier);
 	unregister_restart_handler(&mk_restart_handler);
 	unregister_reboot_notifier(&mk_leave_notifier);
-	cpuhp_remove_state(mk_beat_state);
+	smpboot_unregister_percpu_thread(&mk_beat_threads);
 }
 
 void mk_poweroff(void)
