@@ -64,7 +64,11 @@ impl ApicId {
     }
 }
 
-/// Interrupts the host, whose word the id is: to be called in a spawn only.
+/// Interrupts the host, whose word the id is: to be called in a spawn only. Not where this kernel would
+/// ring somebody else: the host, which looks now and then, finds out later.
 pub(crate) fn ring_host(apic_id: u32, vector: u8) {
+    if apic_id > XAPIC_MAX && !x86::x2apic() {
+        return;
+    }
     x86::icr_write(DELIVERY_FIXED | u32::from(vector), apic_id);
 }
