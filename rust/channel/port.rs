@@ -241,7 +241,10 @@ impl Stream for Handle {
                 }
             }
             let began = Instant::<Monotonic>::now();
-            if self.channel.wait(&mut inner) {
+            let interrupted = self.channel.wait(&mut inner);
+            // The doorbell woke us, and nobody else.
+            self.turn(&mut inner);
+            if interrupted {
                 return Err(ERESTARTSYS);
             }
             self.eager.store(began.elapsed() < EAGER, Relaxed);
@@ -292,6 +295,8 @@ impl Stream for Handle {
         };
         if waiting {
             inner.writers = inner.writers.saturating_sub(1);
+            // The doorbell may have woken us, and nobody else.
+            self.turn(&mut inner);
         }
         result
     }
