@@ -60,12 +60,20 @@ impl Spawn {
             status,
         };
         let notifiers = Registration::new(Arc::new(end, GFP_KERNEL)?)?;
-        let mut streams = KVec::new();
+        let mut ports = KVec::new();
         for (number, file) in (2..).zip([c"port2", c"port3", c"port4"]) {
             let channel = channel.clone();
             let port = Arc::new(Port { channel, number }, GFP_KERNEL)?;
-            let stream = stream::register::<Handle>(c"host", file, port)?;
-            streams.push(stream, GFP_KERNEL)?;
+            ports.push((file, port), GFP_KERNEL)?;
+        }
+        let mut streams = KVec::with_capacity(ports.len(), GFP_KERNEL)?;
+        // Nothing fails from here on: who has opened a file would outlive a failed init.
+        for (file, port) in ports {
+            match stream::register::<Handle>(c"host", file, port) {
+                // There is room.
+                Ok(stream) => drop(streams.push_within_capacity(stream)),
+                Err(e) => pr_err!("there is no /dev/multikernel/host/{file:?}: {e:?}\n"),
+            }
         }
         pr_info!(
             "this kernel is a spawn; the channel to its host has {} bytes\n",
