@@ -72,7 +72,11 @@ impl Instance {
         let Some(asked) = asked else {
             return self.end(&mut life, Reason::Stopped);
         };
-        let starts = self.view.lock().stats.starts.0;
+        let starts = {
+            let stats = &mut self.view.lock().stats;
+            stats.asked.count();
+            stats.starts.0
+        };
         life.stopping = life.stopping.saturating_add(1);
         drop(life);
         let over = self.channel.wait_for_end(asked, timeout);
@@ -90,8 +94,14 @@ impl Instance {
             return Ok(());
         }
         match over? {
-            Some(errno) => pr_warn!("{}: refuses to power off (errno {errno})\n", self.name),
-            None => pr_warn!("{}: did not power off within {timeout} ms\n", self.name),
+            Some(errno) => {
+                self.view.lock().stats.refusals.count();
+                pr_warn!("{}: refuses to power off (errno {errno})\n", self.name);
+            }
+            None => {
+                self.view.lock().stats.overdue.count();
+                pr_warn!("{}: did not power off within {timeout} ms\n", self.name);
+            }
         }
         self.end(&mut life, Reason::Stopped)
     }

@@ -78,4 +78,10 @@ counters! {
     sessions,
     /// Times that the spawn broke a rule of the channel.
     violations,
+    /// Times that an agent, or our module in the spawn, was asked to power off.
+    asked,
+    /// Times that it refused.
+    refusals,
+    /// Times that the spawn had not powered off in time.
+    overdue,
 }

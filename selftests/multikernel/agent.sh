@@ -139,6 +139,8 @@ test_nobody_there() {
 	TALK
 }
 
+counters() { sed -nE 's/^(asked|refusals|overdue) //p' "$CLASS/it/stats" | xargs; }
+
 # An agent that stands still gives no beats, which may be allowed, and does nothing in the time for a poweroff.
 test_stop_runs_out_of_time() {
 	local PATIENCE=0
@@ -156,6 +158,7 @@ test_stop_runs_out_of_time() {
 	timed 20 order it stop
 	equal 'state, reason' "$(state it), $(reason it)" 'killed, stopped'
 	logged 'it: did not power off within 2000 ms' || fail 'the log does not say why'
+	equal 'asked, refusals, overdue' "$(counters)" '1 0 1'
 	# With no time at all it is not asked.
 	put 0 "$CONFIGFS/it/stop_timeout_ms"
 	mark
@@ -399,6 +402,7 @@ test_refused_stop() {
 	timed 30 order it stop
 	equal 'state, reason' "$(state it) $(reason it)" 'killed stopped'
 	logged 'refuses to power off (errno 13)' || fail 'the log does not say why'
+	equal 'asked, refusals, overdue' "$(counters)" '1 1 0'
 }
 
 # Who asks once more does not cut short what has begun.
