@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -33,14 +34,36 @@ static unsigned long long tsc(void)
 	return (unsigned long long)high << 32 | low;
 }
 
-static int die(const char *how)
+static int put(const char *path, const char *text)
 {
-	int module = open("/multikernel.ko", O_RDONLY), kmsg = open("/dev/kmsg", O_WRONLY), digit;
-	char line[] = "<0>0123456789abcdef";
-	unsigned long long now;
+	int fd = open(path, O_WRONLY), len = strlen(text);
+	int done = write(fd, text, len) == len;
+
+	close(fd);
+	return done;
+}
+
+/* A module, if it is there. */
+static void load(const char *path)
+{
+	int module = open(path, O_RDONLY);
 
 	if (module >= 0 && syscall(SYS_finit_module, module, "", 0))
 		pause(); /* a life that does not end is seen */
+}
+
+static int die(const char *how)
+{
+	int kmsg = open("/dev/kmsg", O_WRONLY), digit;
+	char line[] = "<0>0123456789abcdef";
+	unsigned long long now;
+
+	load("/multikernel.ko");
+	if (!strcmp(how, "hang")) {
+		load("/faults.ko");
+		mount("sysfs", "/sys", "sysfs", 0, NULL);
+		sleep(1); /* it has promised beats by now */
+	}
 	now = tsc();
 	for (digit = 0; digit < 16; digit++)
 		line[3 + digit] = "0123456789abcdef"[now >> (60 - 4 * digit) & 15];
@@ -50,16 +73,9 @@ static int die(const char *how)
 		return reboot(RB_POWER_OFF);
 	if (!strcmp(how, "reboot"))
 		return reboot(RB_AUTOBOOT);
+	if (!strcmp(how, "hang"))
+		return put(LATE, "60000");
 	return 0; /* "Attempted to kill init!" */
-}
-
-static int put(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY), len = strlen(text);
-	int done = write(fd, text, len) == len;
-
-	close(fd);
-	return done;
 }
 
 static char *get(const char *folder, const char *file, char *text, int size)
