@@ -1,16 +1,19 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Says what the machine of bench-machine measured as JSON and as a table, and holds it against a budget.
+"""Says what the machine of bench-machine measured as a table, and holds it against a budget.
 
-usage: pingpong.py SAID MACHINE JSON BUDGET
+usage: pingpong.py JSON [SAID MACHINE BUDGET]
 
-SAID has the lines of pingpong.c, MACHINE is a line of text about where they come from. Writes JSON, and
-the table on stdout. Exit status 1 when a row of BUDGET ("WHAT WAIT CPUS SIZE NANOSECONDS") took more, or a
-row is missing for another reason than that the kernel was built without.
+Prints the table of what JSON has; before that, with SAID, writes JSON: SAID has the lines of
+pingpong.c, MACHINE is a line of text about where they come from. Exit status 1 when a row of BUDGET ("WHAT WAIT
+CPUS SIZE NANOSECONDS") took more, or a row is missing for another reason than that the kernel was built without.
+The targets are told, and fail nothing.
 """
 
 import json
 import sys
+
+import plot
 
 SLACK = 1.1  # of the budget
 NAMES = {
@@ -22,6 +25,8 @@ NAMES = {
     "module-ping": "module to module",
 }
 TARGETS = [("sleep", 0.5), ("poll", 0.1)]
+ROW = ("what", "wait", "cpus", "size"), ("median", "p99")
+IDLE_ROW = "kernel", "spawn", "run", "switches", "interrupts"
 # Within the host, each of these slept for on two CPUs and on one, and polled for on two.
 HERE = {"pipe": (64, 4096), "unix": (64, 4096), "eventfd": (8,), "tcp": (64, 4096), "vsock": (64, 4096)}
 WAYS = [("sleep", 2), ("sleep", 1), ("poll", 2)]
@@ -72,12 +77,14 @@ def idle_table(idle):
 
 
 def ratios(rows):
-    pipe = rows["pipe", "sleep", 2, 64][0]
+    """Lines on the targets; no pipe, no ratios."""
+    pipe = rows.get(("pipe", "sleep", 2, 64))
     for end in "module-ping", "agent-ping", "module", "agent":
         for wait, target in TARGETS:
             took = rows.get((end, wait, 2, 64))
-            if took:
-                yield f"{NAMES[end]}, {wait}: {took[0] / pipe:.2f} of a pipe's round trip (target: {target})"
+            if pipe and took:
+                what = f"{NAMES[end]}, {wait}:"
+                yield plot.judge(what, took[0] / pipe[0], "a pipe's round trip", "at most", target)[0]
 
 
 def lost(rows, missing):
@@ -102,22 +109,29 @@ def over(rows, budget):
 
 
 def main():
-    said, machine, output, budget = sys.argv[1:]
-    rows, idle, missing, failed = parse(said)
-    names = "what", "wait", "cpus", "size", "median", "p99"
-    with open(output, "w", encoding="utf-8") as out:
-        text = {
+    output, *rest = sys.argv[1:]
+    bad = []
+    if rest:
+        said, machine, budget = rest
+        rows, idle, missing, failed = parse(said)
+        bad = [*failed, *lost(rows, missing), *over(rows, budget)]
+        measured = {
             "machine": machine,
             "unit": "ns of virtual time, which are instructions",
-            "rows": [dict(zip(names, (*key, *value))) for key, value in rows.items()],
-            "idle": [dict(zip(("kernel", "spawn", "run", "switches", "interrupts"), row)) for row in idle],
+            "rows": [dict(zip(ROW[0] + ROW[1], key + value)) for key, value in rows.items()],
+            "idle": [dict(zip(IDLE_ROW, row)) for row in idle],
             "missing": missing,
         }
-        json.dump(text, out, indent=1)
-        out.write("\n")
-    print(*table(rows), "", *(f"{what}: {why}." for what, why in missing.items()), "", sep="\n")
-    print(*idle_table(idle), "", *(f"- {line}" for line in ratios(rows)), sep="\n")
-    bad = [*failed, *lost(rows, missing), *over(rows, budget)]
+        with open(output, "w", encoding="utf-8") as out:
+            json.dump(measured, out, indent=1)
+            out.write("\n")
+    with open(output, encoding="utf-8") as source:
+        measured = json.load(source)
+    rows = {tuple(row[name] for name in ROW[0]): tuple(row[name] for name in ROW[1]) for row in measured["rows"]}
+    idle = [tuple(row[name] for name in IDLE_ROW) for row in measured["idle"]]
+    print(f"{measured['machine']}.", "", *table(rows), "", sep="\n")
+    print(*(f"{what}: {why}." for what, why in measured["missing"].items()), "", sep="\n")
+    print(*idle_table(idle), "", *ratios(rows), sep="\n")
     for words in bad:
         print(words, file=sys.stderr)
     sys.exit(bool(bad))
