@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Says what the machine of bench-machine measured as a table, and holds it against a budget.
+"""Says what the machine of bench-machine measured as a table and draws it, and holds it against a budget.
 
-usage: pingpong.py JSON [SAID MACHINE BUDGET]
+usage: pingpong.py JSON SVG [SAID MACHINE BUDGET]
 
-Prints the table of what JSON has; before that, with SAID, writes JSON: SAID has the lines of
+Draws the rows of JSON, and prints the table; before that, with SAID, writes JSON: SAID has the lines of
 pingpong.c, MACHINE is a line of text about where they come from. Exit status 1 when a row of BUDGET ("WHAT WAIT
 CPUS SIZE NANOSECONDS") took more, or a row is missing for another reason than that the kernel was built without.
 The targets are told, and fail nothing.
@@ -87,6 +87,24 @@ def ratios(rows):
                 yield plot.judge(what, took[0] / pipe[0], "a pipe's round trip", "at most", target)[0]
 
 
+def draw(rows, name):
+    """The small messages: a bar for each row, those that sleep by themselves."""
+    groups = []
+    for way, heading in ("sleep", "slept"), ("poll", "polled"):
+        found = []
+        for (what, wait, cpus, size), (median, p99) in rows.items():
+            if wait != way or size == 4096:
+                continue
+            of = "" if size == 64 else f", {size} B"
+            ours = what.split("-")[0] in ("agent", "module")
+            where = "" if ours else f", {cpus} CPU{'s' if cpus > 1 else ''}"
+            found.append((NAMES.get(what, what) + of + where, median, p99, plot.COLOURS[0 if ours else 2]))
+        if found:
+            groups.append((heading, sorted(found, key=lambda row: row[1])))
+    parts, height = plot.bars(groups, 210)
+    plot.write(name, "Round trip of 64 B, median and p99 in ns; red: between two kernels", parts, height)
+
+
 def lost(rows, missing):
     """What the host can do and was not measured."""
     for what, sizes in HERE.items():
@@ -109,7 +127,7 @@ def over(rows, budget):
 
 
 def main():
-    output, *rest = sys.argv[1:]
+    output, drawing, *rest = sys.argv[1:]
     bad = []
     if rest:
         said, machine, budget = rest
@@ -129,6 +147,7 @@ def main():
         measured = json.load(source)
     rows = {tuple(row[name] for name in ROW[0]): tuple(row[name] for name in ROW[1]) for row in measured["rows"]}
     idle = [tuple(row[name] for name in IDLE_ROW) for row in measured["idle"]]
+    draw(rows, drawing)
     print(f"{measured['machine']}.", "", *table(rows), "", sep="\n")
     print(*(f"{what}: {why}." for what, why in measured["missing"].items()), "", sep="\n")
     print(*idle_table(idle), "", *ratios(rows), sep="\n")

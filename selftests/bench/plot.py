@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Draws what bench-channel measured, and says it as a table.
+"""Draws what bench-channel measured, and says it as a table; pingpong.py borrows from it.
     plot.py CHANNEL.JSON FOLDER     writes channel-latency.svg, channel-speed.svg, the table on stdout
 Exit status 1 when a target is missed, which the table then says."""
 
@@ -23,12 +23,12 @@ def line(x1, y1, x2, y2, colour="#ddd"):
     return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}"/>'
 
 
-def write(name, title, parts):
+def write(name, title, parts, height=HEIGHT):
     body = "\n".join(parts)
     with open(name, "w", encoding="ascii") as out:
         out.write(f"""<!-- SPDX-License-Identifier: GPL-2.0 -->
-<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif">
-<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>
+<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif">
+<rect width="{WIDTH}" height="{height}" fill="#fff"/>
 {text(LEFT, 24, title, size=15)}
 {body}
 </svg>
@@ -43,26 +43,35 @@ def colour(kind, kinds):
     return "#555" if kind in (FLOOR, CEILING) else COLOURS[kinds.index(kind) % len(COLOURS)]
 
 
-def latency(rows, name):
-    """Bars from the left: the median, and a mark at the 99th percentile; a scale for each size."""
+def bars(groups, left=LEFT + 70):
+    """Bars from the left: the median, and a mark at the 99th percentile; a scale for each group.
+
+    groups: (heading, [(label, median, p99, colour)]). Returns the parts, and where they end."""
     parts, y = [], TOP + 10
-    kinds = [r["kind"] for r in rows]
-    for size in sorted({r["size"] for r in rows}):
-        of_size = sorted((r for r in rows if r["size"] == size), key=lambda r: r["median"])
-        longest = max(r["other"] for r in of_size)
-        parts.append(text(LEFT + 70, y + 4, f"{human(size)}, to {longest:.0f} ns"))
+    for heading, rows in groups:
+        longest = max(p99 for _, _, p99, _ in rows)
+
+        def x(value):
+            return left + (WIDTH - left - 140) * value / longest
+        parts.append(text(left, y + 4, f"{heading}, to {longest:.0f} ns"))
         y += 10
-        for row in of_size:
-            def x(value):
-                return LEFT + 70 + (WIDTH - LEFT - 210) * value / longest
-            parts.append(text(LEFT + 62, y + 13, row["kind"], "end"))
-            parts.append(f'<rect x="{x(0):.0f}" y="{y}" width="{x(row["median"]) - x(0):.0f}" height="16" '
-                         f'fill="{colour(row["kind"], kinds)}"/>')
-            parts.append(line(x(row["other"]), y, x(row["other"]), y + 16, "#000"))
-            parts.append(text(x(row["other"]) + 6, y + 13, f'{row["median"]:.0f}, p99 {row["other"]:.0f}'))
+        for label, median, p99, fill in rows:
+            parts.append(text(left - 8, y + 13, label, "end"))
+            parts.append(f'<rect x="{left}" y="{y}" width="{x(median) - left:.0f}" height="16" fill="{fill}"/>')
+            parts.append(line(x(p99), y, x(p99), y + 16, "#000"))
+            parts.append(text(x(p99) + 6, y + 13, f"{median:.0f}, p99 {p99:.0f}"))
             y += 20
         y += 20
-    write(name, "Round trip between two processors, median and p99 in ns", parts)
+    return parts, y
+
+
+def latency(rows, name):
+    kinds = [r["kind"] for r in rows]
+    groups = []
+    for size in sorted({r["size"] for r in rows}):
+        of_size = sorted((r for r in rows if r["size"] == size), key=lambda r: r["median"])
+        groups.append((human(size), [(r["kind"], r["median"], r["other"], colour(r["kind"], kinds)) for r in of_size]))
+    write(name, "Round trip between two processors, median and p99 in ns", bars(groups)[0])
 
 
 def speed(rows, name):
