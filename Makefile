@@ -23,7 +23,7 @@ help:
 	@echo '  make mkctl         mkctl, which runs and looks after instances; its man pages'
 	@echo '  make agent         mk-agent, which speaks for a spawn kernel; its man page'
 	@echo '  make bench         measurements; writes them to Documentation/benchmarks'
-	@echo '  make bench-boot    the boot of a spawn kernel, phase by phase'
+	@echo '  make bench-boot    the boot of a spawn kernel, phase by phase, and from one life to the next'
 	@echo '  make audit         what spawn kernels touch of the shared hardware'
 	@echo '  make bench-channel the channel between two processors, likewise'
 	@echo '  make lint          rustfmt, clippy, checkpatch, shellcheck, sparse, links, unsafe blocks'
@@ -72,6 +72,7 @@ bench: deps
 
 bench-boot: deps
 	@$S/bench-boot
+	@$S/bench-restart
 
 audit: deps
 	@$S/audit

@@ -28,6 +28,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -137,7 +138,7 @@ static void run_on(int cpu)
 	sched_setaffinity(0, sizeof(only), &only);
 }
 
-/* A connection of this kernel with itself. */
+/* A connection of this kernel with itself, by a port that is free. */
 static int connect_here(struct sockaddr *address, socklen_t len, int fds[2])
 {
 	int listener = socket(address->sa_family, SOCK_STREAM, 0), one = 1, i;
@@ -154,6 +155,12 @@ static int connect_here(struct sockaddr *address, socklen_t len, int fds[2])
 	return fds[1] >= 0;
 }
 
+/* Whether the last error is that of a kernel built without the family, or vsock's loopback. */
+static int not_built(const char *kind)
+{
+	return errno == EAFNOSUPPORT || (errno == EADDRNOTAVAIL && !strcmp(kind, "vsock"));
+}
+
 /* Both ends: the first one's in and out, the second one's. */
 static int open_here(const char *kind, struct side ends[2])
 {
@@ -161,7 +168,8 @@ static int open_here(const char *kind, struct side ends[2])
 		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
 	};
 	struct sockaddr_vm vm = {
-		.svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_LOCAL, .svm_port = 2,
+		.svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_LOCAL,
+		.svm_port = VMADDR_PORT_ANY,
 	};
 	int there[2], back[2], done = 0;
 
@@ -195,8 +203,9 @@ static int local(const char *kind, const char *wait, size_t size, int cpu, int o
 	pid_t child;
 
 	if (!open_here(kind, ends)) {
-		printf("pingpong: no %s: %s\n", kind, strerror(errno));
-		return 0;
+		printf("pingpong: %s %s: %s\n", not_built(kind) ? "no" : "failed", kind,
+		       strerror(errno));
+		return 1;
 	}
 	for (done = 0; done < 2; done++) {
 		fcntl(ends[done].in, F_SETFL, flags);
@@ -211,6 +220,8 @@ static int local(const char *kind, const char *wait, size_t size, int cpu, int o
 	run_on(cpu);
 	done = ask(ends[0], kind, wait, 1 + (cpu != other), size);
 	kill(child, SIGKILL);
+	/* What it holds is free when the next one asks for it. */
+	waitpid(child, NULL, 0);
 	return !done;
 }
 

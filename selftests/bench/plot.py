@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Draws what bench-channel measured, and says it as a table.
-    plot.py CHANNEL.JSON FOLDER     writes channel-latency.svg, channel-speed.svg, the table on stdout"""
+"""Draws what bench-channel measured, and says it as a table; pingpong.py borrows from it.
+    plot.py CHANNEL.JSON FOLDER     writes channel-latency.svg, channel-speed.svg, the table on stdout
+Exit status 1 when a target is missed, which the table then says."""
 
 import json
 import math
+import operator
 import sys
 
 OURS, FLOOR, CEILING = "multikernel", "cache line", "memcpy"
@@ -21,12 +23,12 @@ def line(x1, y1, x2, y2, colour="#ddd"):
     return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}"/>'
 
 
-def write(name, title, parts):
+def write(name, title, parts, height=HEIGHT):
     body = "\n".join(parts)
     with open(name, "w", encoding="ascii") as out:
         out.write(f"""<!-- SPDX-License-Identifier: GPL-2.0 -->
-<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif">
-<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>
+<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif">
+<rect width="{WIDTH}" height="{height}" fill="#fff"/>
 {text(LEFT, 24, title, size=15)}
 {body}
 </svg>
@@ -41,26 +43,35 @@ def colour(kind, kinds):
     return "#555" if kind in (FLOOR, CEILING) else COLOURS[kinds.index(kind) % len(COLOURS)]
 
 
-def latency(rows, name):
-    """Bars from the left: the median, and a mark at the 99th percentile; a scale for each size."""
+def bars(groups, left=LEFT + 70):
+    """Bars from the left: the median, and a mark at the 99th percentile; a scale for each group.
+
+    groups: (heading, [(label, median, p99, colour)]). Returns the parts, and where they end."""
     parts, y = [], TOP + 10
-    kinds = [r["kind"] for r in rows]
-    for size in sorted({r["size"] for r in rows}):
-        of_size = sorted((r for r in rows if r["size"] == size), key=lambda r: r["median"])
-        longest = max(r["other"] for r in of_size)
-        parts.append(text(LEFT + 70, y + 4, f"{human(size)}, to {longest:.0f} ns"))
+    for heading, rows in groups:
+        longest = max(p99 for _, _, p99, _ in rows)
+
+        def x(value):
+            return left + (WIDTH - left - 140) * value / longest
+        parts.append(text(left, y + 4, f"{heading}, to {longest:.0f} ns"))
         y += 10
-        for row in of_size:
-            def x(value):
-                return LEFT + 70 + (WIDTH - LEFT - 210) * value / longest
-            parts.append(text(LEFT + 62, y + 13, row["kind"], "end"))
-            parts.append(f'<rect x="{x(0):.0f}" y="{y}" width="{x(row["median"]) - x(0):.0f}" height="16" '
-                         f'fill="{colour(row["kind"], kinds)}"/>')
-            parts.append(line(x(row["other"]), y, x(row["other"]), y + 16, "#000"))
-            parts.append(text(x(row["other"]) + 6, y + 13, f'{row["median"]:.0f}, p99 {row["other"]:.0f}'))
+        for label, median, p99, fill in rows:
+            parts.append(text(left - 8, y + 13, label, "end"))
+            parts.append(f'<rect x="{left}" y="{y}" width="{x(median) - left:.0f}" height="16" fill="{fill}"/>')
+            parts.append(line(x(p99), y, x(p99), y + 16, "#000"))
+            parts.append(text(x(p99) + 6, y + 13, f"{median:.0f}, p99 {p99:.0f}"))
             y += 20
         y += 20
-    write(name, "Round trip between two processors, median and p99 in ns", parts)
+    return parts, y
+
+
+def latency(rows, name):
+    kinds = [r["kind"] for r in rows]
+    groups = []
+    for size in sorted({r["size"] for r in rows}):
+        of_size = sorted((r for r in rows if r["size"] == size), key=lambda r: r["median"])
+        groups.append((human(size), [(r["kind"], r["median"], r["other"], colour(r["kind"], kinds)) for r in of_size]))
+    write(name, "Round trip between two processors, median and p99 in ns", bars(groups)[0])
 
 
 def speed(rows, name):
@@ -106,6 +117,29 @@ def table(header, rows):
     print(rule + "\n")
 
 
+def get(rows, kind, size, which):
+    return next(r[which] for r in rows if r["kind"] == kind and r["size"] == size)
+
+
+COMPARE = {"at most": operator.le, "less than": operator.lt, "at least": operator.ge}
+
+
+def judge(what, ratio, of, relation, limit):
+    """A line on a target, and whether it is met: what is judged is the figure as it is printed."""
+    ratio = round(ratio, 3)
+    met = COMPARE[relation](ratio, limit)
+    return f"- {what} {ratio:.3f} of {of} (target: {relation} {limit}): {'met' if met else 'missed'}", met
+
+
+def targets(trips, streams):
+    ours = get(trips, OURS, 64, "median")
+    best = min(r["median"] for r in trips if r["size"] == 64 and r["kind"] not in NOT_CRATES)
+    part = get(streams, OURS, 1 << 20, "other") / get(streams, CEILING, 1 << 20, "other")
+    yield judge("a round trip of 64 B takes", ours / get(trips, FLOOR, 64, "median"), "the cache line's", "at most", 2)
+    yield judge("a round trip of 64 B takes", ours / best, "the best crate's", "less than", 1)
+    yield judge("1 MiB passes at", part, "memcpy's speed", "at least", 0.7)
+
+
 def main():
     with open(sys.argv[1], encoding="ascii") as source:
         measured = json.load(source)
@@ -115,9 +149,6 @@ def main():
     speed(streams, f"{sys.argv[2]}/channel-speed.svg")
     print("{processor}, processors {cpus}, virtual machine: {virtual}; Linux {kernel}; load {load};\n{scheduling}; "
           "medians of {repeats} repeats.\n".format(**measured))
-
-    def get(rows, kind, size, which):
-        return next(r[which] for r in rows if r["kind"] == kind and r["size"] == size)
     sizes = sorted({r["size"] for r in trips})
     kinds = list(dict.fromkeys(r["kind"] for r in trips))
     print("Round trip in ns, median and p99:\n")
@@ -129,12 +160,10 @@ def main():
     table(["", "messages/s", *(human(s) for s in sizes)],
           [[k, f"{get(streams, k, 64, 'median') / 1e6:.1f} M", *(f"{get(streams, k, s, 'other'):.0f}" for s in sizes)]
            for k in kinds])
-    ours, best = get(trips, OURS, 64, "median"), min(get(trips, k, 64, "median") for k in kinds if k not in NOT_CRATES)
-    part = get(streams, OURS, 1 << 20, "other") / get(streams, CEILING, 1 << 20, "other")
-    over = ours / get(trips, FLOOR, 64, "median")
-    print(f"The targets: a round trip of 64 B takes {over:.2f} of the cache line's (at most 2), and {ours / best:.2f} of "
-          f"the best\ncrate's (less than 1); 1 MiB passes at {part:.2f} of memcpy's speed (at least 0.7).")
-    sys.exit(over > 2 or ours >= best or part < 0.7)
+    verdicts = list(targets(trips, streams))
+    print(*(words for words, _ in verdicts), sep="\n")
+    sys.exit(not all(met for _, met in verdicts))
 
 
-main()
+if __name__ == "__main__":
+    main()
