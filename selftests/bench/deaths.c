@@ -73,8 +73,10 @@ static int die(const char *how)
 		return reboot(RB_POWER_OFF);
 	if (!strcmp(how, "reboot"))
 		return reboot(RB_AUTOBOOT);
-	if (!strcmp(how, "hang"))
+	if (!strcmp(how, "hang")) {
+		usleep(20000); /* a thread prints it; the host is not spared the time */
 		return put(LATE, "60000");
+	}
 	return 0; /* "Attempted to kill init!" */
 }
 
