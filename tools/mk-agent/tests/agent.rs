@@ -457,6 +457,20 @@ fn a_signal_is_a_farewell() {
     host.meet();
 }
 
+/// It stays so for the agent, and for none of its children.
+#[test]
+fn a_signal_that_was_ignored() {
+    let mut spawn = Spawn::new();
+    spawn.start_without_hangup(SHELL);
+    let mut host = spawn.host();
+    host.meet();
+    host.open_console();
+    spawn.signal(Signal::HUP);
+    host.asks("sh -c 'kill -HUP $$'; echo status$?.", "status129.");
+    assert!(spawn.is_alive());
+    assert_eq!(spawn.terminate().code(), Some(0));
+}
+
 #[test]
 fn what_cannot_run_says_why() {
     let (spawn, _host) = Spawn::meet(NEITHER);
