@@ -69,7 +69,7 @@ Example: the names of all that died of a panic
     },
     /// Make an instance, load a kernel into it and start it
     ///
-    /// Takes the CPUs offline first. If a step fails, what was made before is undone, and the step is named.
+    /// Takes the CPUs offline. If a step fails, what was made before is undone, and the step is named.
     #[command(after_help = "\
 Examples:
   mkctl run web --cpus 2-3 --memory 512M --initrd initrd.img vmlinuz

@@ -80,6 +80,16 @@ fn step(what: &str, interrupted: &AtomicBool, act: impl FnOnce() -> Result) -> R
 
 impl Made<'_> {
     fn all(&mut self, args: &RunArgs, interrupted: &AtomicBool) -> Result {
+        let instance = &self.instance;
+        step("mkdir", interrupted, || {
+            instance.host.make_directory(&instance.config(""))
+        })?;
+        self.directory = true;
+        self.fill(args, interrupted)
+    }
+
+    /// From an empty instance on.
+    fn fill(&mut self, args: &RunArgs, interrupted: &AtomicBool) -> Result {
         let Self {
             instance, kexec, ..
         } = self;
@@ -89,15 +99,12 @@ impl Made<'_> {
                 host.write(&instance.config(file), value)
             })
         };
-        step("mkdir", interrupted, || {
-            host.make_directory(&instance.config(""))
-        })?;
-        self.directory = true;
+        // Nobody else takes these offline, or brings them online, from here on.
+        put("cpus", &args.cpus.to_string())?;
         for cpu in args.cpus.iter().filter(|&cpu| cpu::is_online(host, cpu)) {
             step("CPU offline", interrupted, || cpu::take_offline(host, cpu))?;
             self.offline.insert(cpu);
         }
-        put("cpus", &args.cpus.to_string())?;
         put("memory", &Size(args.memory).to_string())?;
         if let Some(policy) = args.restart.and_then(|policy| policy.to_possible_value()) {
             put("restart_policy", policy.get_name())?;
@@ -124,15 +131,16 @@ impl Made<'_> {
                 "the kernel is unloaded".into(),
             );
         }
-        if self.directory {
-            let removed = host.remove_directory(&instance.config(""));
-            note(removed, format!("instance {instance} is removed"));
-        }
+        // As long as they are its own.
         for cpu in self.offline.iter() {
             note(
                 cpu::bring_online(host, cpu),
                 format!("CPU {cpu} is online again"),
             );
+        }
+        if self.directory {
+            let removed = host.remove_directory(&instance.config(""));
+            note(removed, format!("instance {instance} is removed"));
         }
         said
     }
@@ -171,14 +179,11 @@ pub fn remove(instance: &Instance, force: bool, online: bool) -> Result {
         unloaded.map_err(|error| error.at("unload"))?;
     }
     let host = instance.host;
+    // As long as they are its own. All are tried, and the first failure is told.
+    let results = cpus.iter().filter(|_| online);
+    let results: Vec<_> = results.map(|cpu| cpu::bring_online(host, cpu)).collect();
     host.remove_directory(&instance.config(""))
         .map_err(|error| error.at("rmdir"))?;
-    if !online {
-        return Ok(());
-    }
-    // All are tried, and the first failure is told.
-    let results = cpus.iter().map(|cpu| cpu::bring_online(host, cpu));
-    let results: Vec<_> = results.collect();
     results.into_iter().collect()
 }
 
@@ -204,32 +209,78 @@ mod tests {
         run(&tree.host, kexec, &args, &AtomicBool::new(interrupted)).unwrap_err()
     }
 
-    /// The folder gets no `cpus`, so that is the step that fails.
+    /// The steps behind mkdir, and back. A file that is not in the tree is the step that fails.
+    fn fill_in(tree: &Tree) -> (Error, String) {
+        let words = ["mkctl", "run", "web", "-c2", "-m2M", "/dev/null"];
+        let Command::Run(args) = Cli::try_parse_from(words).unwrap().command else {
+            panic!("not run");
+        };
+        let mut made = Made {
+            instance: tree.instance("web"),
+            kexec: Kexec {
+                path: "/bin/false".into(),
+            },
+            directory: true,
+            offline: CpuSet::default(),
+        };
+        let error = made.fill(&args, &AtomicBool::new(false)).unwrap_err();
+        (error, made.undo().join("\n"))
+    }
+
+    /// A folder that is made gets no `cpus`; it may be another one's CPU.
     #[test]
-    fn a_failed_step_is_named_and_all_before_is_undone() {
+    fn a_cpu_that_is_refused_is_left_alone() {
         let tree = Tree::new(&[(ONLINE, "1"), ("/sys/kernel/config/multikernel/x/cpus", "")]);
         let error = run_in(&tree, false).to_string();
         assert!(error.starts_with("cpus: '2' to /sys"), "{error}");
-        assert!(error.contains("undone: CPU 2 is online again"), "{error}");
-        assert_eq!(tree.host.read(ONLINE).unwrap(), "1");
+        assert!(!error.contains("online"), "{error}");
         assert!(!tree.host.exists("/sys/kernel/config/multikernel/web"));
     }
 
     #[test]
+    fn a_failed_step_is_named_and_all_before_is_undone() {
+        let cpus = "/sys/kernel/config/multikernel/web/cpus";
+        let tree = Tree::new(&[(ONLINE, "1"), (cpus, "")]);
+        let (error, undone) = fill_in(&tree);
+        assert!(error.to_string().starts_with("memory: '2M' to /sys"));
+        assert_eq!(tree.host.read(cpus).unwrap(), "2");
+        // While it owns the CPU.
+        assert!(
+            undone.starts_with("undone: CPU 2 is online again\nNOT undone: /sys"),
+            "{undone}"
+        );
+        assert_eq!(tree.host.read(ONLINE).unwrap(), "1");
+    }
+
+    #[test]
     fn a_cpu_that_was_offline_stays_so() {
-        let tree = Tree::new(&[(ONLINE, "0"), ("/sys/kernel/config/multikernel/x/cpus", "")]);
-        run_in(&tree, false);
+        let cpus = "/sys/kernel/config/multikernel/web/cpus";
+        let tree = Tree::new(&[(ONLINE, "0"), (cpus, "")]);
+        fill_in(&tree);
         assert_eq!(tree.host.read(ONLINE).unwrap(), "0");
     }
 
     #[test]
     fn a_cpu_that_is_not_there_is_told() {
-        let tree = Tree::new(&[("/sys/kernel/config/multikernel/x/cpus", "")]);
-        let error = run_in(&tree, false);
+        let tree = Tree::new(&[("/sys/kernel/config/multikernel/web/cpus", "")]);
+        let (error, _) = fill_in(&tree);
         assert_eq!(error.kind, Kind::Failed);
         assert!(error
             .to_string()
             .starts_with("CPU offline: CPU 2 is not there"));
+    }
+
+    /// The folder of a tree stays, with its files: that is the step that fails.
+    #[test]
+    fn a_cpu_is_online_before_another_one_can_have_it() {
+        let tree = Tree::new(&[
+            (ONLINE, "0"),
+            ("/sys/kernel/config/multikernel/web/cpus", "2"),
+            ("/sys/class/multikernel/web/state", "empty"),
+        ]);
+        let error = remove(&tree.instance("web"), false, true).unwrap_err();
+        assert!(error.to_string().starts_with("rmdir: "), "{error}");
+        assert_eq!(tree.host.read(ONLINE).unwrap(), "1");
     }
 
     #[test]
