@@ -107,6 +107,9 @@ fn kind_of(lines: &str) -> Kind {
         Kind::NotPermitted
     } else if refused(": Device or resource busy") {
         Kind::WrongState
+    } else if refused(": Operation not supported") {
+        // The module has gone, or cannot lend CPUs here.
+        Kind::NotReady
     } else {
         Kind::Failed
     }
@@ -204,6 +207,7 @@ mod tests {
         };
         assert_eq!(kind("Operation not permitted"), Kind::NotPermitted);
         assert_eq!(kind("Device or resource busy"), Kind::WrongState);
+        assert_eq!(kind("Operation not supported"), Kind::NotReady);
         assert_eq!(kind("Argument list too long"), Kind::Failed);
         assert_eq!(
             kind_of("Cannot open `k': Operation not permitted"),

@@ -12,6 +12,7 @@ use crate::{
 };
 use clap::ValueEnum;
 use multikernel_portable::{cpu_list::CpuSet, size::Size};
+use rustix::io::Errno;
 use std::{
     fs,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
@@ -40,10 +41,7 @@ pub fn run(host: &Host, kexec: Kexec, args: &RunArgs, interrupted: &AtomicBool) 
     let name = args.name;
     let instance = Instance { host, name };
     if host.exists(&instance.config("")) {
-        let what = format!("there is an instance {name} already");
-        return Err(Error::new(Kind::WrongState, what).add(format!(
-            "mkctl rm --force {name} removes it; mkctl start {name} starts it"
-        )));
+        return Err(is_there(&instance));
     }
     let mut made = Made {
         instance,
@@ -59,6 +57,14 @@ pub fn run(host: &Host, kexec: Kexec, args: &RunArgs, interrupted: &AtomicBool) 
         )),
         Err(error) => Err(error.add_all(made.undo())),
     }
+}
+
+/// That the name is in use.
+fn is_there(instance: &Instance) -> Error {
+    let what = format!("there is an instance {instance} already");
+    Error::new(Kind::WrongState, what).add(format!(
+        "mkctl rm --force {instance} removes it; mkctl start {instance} starts it"
+    ))
 }
 
 /// A named step, unless a signal came.
@@ -82,7 +88,12 @@ impl Made<'_> {
     fn all(&mut self, args: &RunArgs, interrupted: &AtomicBool) -> Result {
         let instance = &self.instance;
         step("mkdir", interrupted, || {
-            instance.host.make_directory(&instance.config(""))
+            let made = instance.host.make_directory(&instance.config(""));
+            made.map_err(|error| match error.errno {
+                // Another one was faster.
+                Some(Errno::EXIST) => is_there(instance),
+                _ => error,
+            })
         })?;
         self.directory = true;
         self.fill(args, interrupted)
@@ -198,33 +209,59 @@ mod tests {
 
     const ONLINE: &str = "/sys/devices/system/cpu/cpu2/online";
 
-    fn run_in(tree: &Tree, interrupted: bool) -> Error {
+    fn args() -> RunArgs {
         let words = ["mkctl", "run", "web", "-c2", "-m2M", "/dev/null"];
-        let Command::Run(args) = Cli::try_parse_from(words).unwrap().command else {
-            panic!("not run");
-        };
-        let kexec = Kexec {
+        match Cli::try_parse_from(words).unwrap().command {
+            Command::Run(args) => args,
+            _ => panic!("not run"),
+        }
+    }
+
+    fn no_kexec() -> Kexec {
+        Kexec {
             path: "/bin/false".into(),
-        };
-        run(&tree.host, kexec, &args, &AtomicBool::new(interrupted)).unwrap_err()
+        }
+    }
+
+    fn made(tree: &Tree) -> Made<'_> {
+        Made {
+            instance: tree.instance("web"),
+            kexec: no_kexec(),
+            directory: false,
+            offline: CpuSet::default(),
+        }
+    }
+
+    fn run_in(tree: &Tree, interrupted: bool) -> Error {
+        run(
+            &tree.host,
+            no_kexec(),
+            &args(),
+            &AtomicBool::new(interrupted),
+        )
+        .unwrap_err()
     }
 
     /// The steps behind mkdir, and back. A file that is not in the tree is the step that fails.
     fn fill_in(tree: &Tree) -> (Error, String) {
-        let words = ["mkctl", "run", "web", "-c2", "-m2M", "/dev/null"];
-        let Command::Run(args) = Cli::try_parse_from(words).unwrap().command else {
-            panic!("not run");
-        };
-        let mut made = Made {
-            instance: tree.instance("web"),
-            kexec: Kexec {
-                path: "/bin/false".into(),
-            },
-            directory: true,
-            offline: CpuSet::default(),
-        };
-        let error = made.fill(&args, &AtomicBool::new(false)).unwrap_err();
+        let mut made = made(tree);
+        made.directory = true;
+        let error = made.fill(&args(), &AtomicBool::new(false)).unwrap_err();
         (error, made.undo().join("\n"))
+    }
+
+    /// It was not there when that was looked at.
+    #[test]
+    fn a_name_that_another_run_has_got() {
+        let tree = Tree::new(&[("/sys/kernel/config/multikernel/web/cpus", "")]);
+        let mut made = made(&tree);
+        let error = made.all(&args(), &AtomicBool::new(false)).unwrap_err();
+        assert_eq!(error.kind, Kind::WrongState);
+        assert!(
+            error.to_string().contains("mkctl rm --force web"),
+            "{error}"
+        );
+        assert_eq!(made.undo(), [""; 0]);
     }
 
     /// A folder that is made gets no `cpus`; it may be another one's CPU.
