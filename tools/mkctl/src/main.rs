@@ -21,6 +21,7 @@ mod output;
 mod ping;
 mod port;
 mod run;
+mod running;
 mod signals;
 mod table;
 mod terminal;
@@ -137,7 +138,14 @@ fn obey(command: Command) -> Result<ExitCode> {
             let reason = instance.reason().unwrap_or_default();
             output::print(format!("{state} {reason}\n"))?;
         }
-        Command::Log { follow: true, name } => log::follow(&find(name)?)?,
+        Command::Log {
+            follow,
+            running: true,
+            name,
+        } => running::print(&find(name)?, follow)?,
+        Command::Log {
+            follow: true, name, ..
+        } => log::follow(&find(name)?)?,
         Command::Log { name, .. } => log::print(&find(name)?)?,
         Command::Core { name, file } => {
             let size = vmcore::copy(&find(name)?, &file, &*signals::catch()?)?;
