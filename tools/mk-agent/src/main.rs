@@ -15,6 +15,7 @@ mod log;
 mod power;
 mod raw;
 mod region;
+mod signals;
 mod socket;
 mod stream;
 mod table;
@@ -57,9 +58,7 @@ fn run(cli: Cli) -> Result {
     }
     let memory = region::open(cli.region.as_ref())?;
     let end = Arc::new(AtomicBool::new(false));
-    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
-        signal_hook::flag::register(signal, end.clone()).map_err(|e| failed("signals", &e))?;
-    }
+    signals::catch(&end).map_err(|e| failed("signals", &e))?;
     let idle = idle::Idle::new(cli.idle());
     let sockets = if cli.no_ports {
         Vec::new()

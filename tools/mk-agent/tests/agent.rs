@@ -358,6 +358,50 @@ fn a_client_holds_nothing_back() {
     drop(input);
 }
 
+/// As long as standard input goes on, it can tell.
+#[test]
+fn a_client_whose_stream_is_cut() {
+    let (spawn, mut host) = Spawn::meet(PORTS);
+    until("a socket", || spawn.path("port2").exists().then_some(()));
+    for (turn, writes) in [false, true].into_iter().enumerate() {
+        let mut client = spawn
+            .command(&["--connect", "2"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut input = client.stdin.take().unwrap();
+        host.until("an open port", |host| host.port(2).opened);
+        host.open(2);
+        host.send(2, b"half");
+        let mut bytes = [0; 4];
+        client
+            .stdout
+            .as_mut()
+            .unwrap()
+            .read_exact(&mut bytes)
+            .unwrap();
+        if writes {
+            // It finds out by writing.
+            spawn.signal(Signal::STOP);
+        }
+        host = Host::new(spawn.memory(), 100 * (turn as u32 + 1));
+        if writes {
+            input.write_all(b"more").unwrap();
+            spawn.signal(Signal::CONT);
+        }
+        let output = thread::spawn(|| client.wait_with_output().unwrap());
+        until("the client's end", || output.is_finished().then_some(()));
+        let output = output.join().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(writes || said.contains("cut"), "{said}");
+        drop(input);
+        host.meet();
+    }
+}
+
 #[test]
 fn a_session_that_ends_ends_the_clients() {
     let (spawn, mut host) = Spawn::meet(PORTS);
@@ -455,6 +499,20 @@ fn a_signal_is_a_farewell() {
     // Another one takes its place.
     spawn.start(NEITHER);
     host.meet();
+}
+
+/// It stays so for the agent, and for none of its children.
+#[test]
+fn a_signal_that_was_ignored() {
+    let mut spawn = Spawn::new();
+    spawn.start_without_hangup(SHELL);
+    let mut host = spawn.host();
+    host.meet();
+    host.open_console();
+    spawn.signal(Signal::HUP);
+    host.asks("sh -c 'kill -HUP $$'; echo status$?.", "status129.");
+    assert!(spawn.is_alive());
+    assert_eq!(spawn.terminate().code(), Some(0));
 }
 
 #[test]

@@ -69,7 +69,7 @@ Example: the names of all that died of a panic
     },
     /// Make an instance, load a kernel into it and start it
     ///
-    /// Takes the CPUs offline first. If a step fails, what was made before is undone, and the step is named.
+    /// Takes the CPUs offline. If a step fails, what was made before is undone, and the step is named.
     #[command(after_help = "\
 Examples:
   mkctl run web --cpus 2-3 --memory 512M --initrd initrd.img vmlinuz
@@ -222,11 +222,19 @@ Exit status: 0 it is in that state, 3 it does not exist or was removed, 5 the ti
     /// Print the kernel logs of the last four lives that ended
     ///
     /// Each begins with a line like "=== life 3: panicked, reason panic, 20492 bytes". A life that has
-    /// not ended yet has no log here.
+    /// not ended yet has its log in its memory, where --running reads it.
+    #[command(after_help = "\
+Examples:
+  mkctl log web
+  mkctl log -rf web                               # as it speaks, until it ends")]
     Log {
-        /// Go on with each further life when it ends, until the instance is removed
+        /// Go on with each further life when it ends, until the instance is removed; with --running,
+        /// with each further line, until this life ends
         #[arg(short, long)]
         follow: bool,
+        /// Print the log of the kernel that runs; it takes CAP_SYS_ADMIN, and no lockdown
+        #[arg(short, long)]
+        running: bool,
         #[arg(value_parser = name, help = "The instance")]
         name: Name,
     },

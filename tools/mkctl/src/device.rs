@@ -93,6 +93,11 @@ impl<'i> Device<'i> {
         self.moved((&self.file).write(bytes))
     }
 
+    /// Whether the channel to the instance may not be open yet.
+    pub fn is_starting(&self) -> bool {
+        self.instance.state().is_ok_and(|state| state == "starting")
+    }
+
     /// How the instance has ended, if it has. In quarantine it has: it is not heard any more.
     pub fn end(&self) -> Option<String> {
         let instance = self.instance;

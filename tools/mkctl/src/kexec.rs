@@ -21,30 +21,34 @@ pub struct Kexec {
 }
 
 impl Kexec {
-    /// The first one of `PATH`; a user's own often lacks the last of these folders.
+    /// The first one of `PATH` and of the folders that a user's own often lacks.
     ///
     /// # Errors
     ///
     /// `NotReady`.
     pub fn find() -> Result<Self> {
         let path = env::var_os("PATH").unwrap_or_default();
-        let folders = env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
-        let error = |what| {
+        Self::find_in(folders(&path))
+    }
+
+    fn find_in(folders: impl Iterator<Item = PathBuf>) -> Result<Self> {
+        let error = |what: String| {
             let remedy = "Install kexec-tools with patches/kexec-tools (make kexec-tools) in PATH";
             Error::new(Kind::NotReady, what).add(remedy)
         };
-        let path = folders
-            .map(|folder: PathBuf| folder.join("kexec"))
-            .find(|path| path.is_file())
-            .ok_or_else(|| error("there is no kexec".into()))?;
-        let kexec = Self { path };
-        if kexec.knows_instances() {
-            return Ok(kexec);
-        }
-        Err(error(format!(
-            "{} lacks --multikernel",
-            kexec.path.display()
-        )))
+        let mut found = folders
+            .map(|folder| folder.join("kexec"))
+            .filter(|path| path.is_file())
+            .map(|path| Self { path })
+            .peekable();
+        // The distribution's does not know them.
+        let first = found.peek().map(|kexec| kexec.path.display().to_string());
+        found
+            .find(Self::knows_instances)
+            .ok_or_else(|| match first {
+                Some(path) => error(format!("{path} lacks --multikernel")),
+                None => error("there is no kexec".into()),
+            })
     }
 
     fn knows_instances(&self) -> bool {
@@ -85,6 +89,12 @@ impl Kexec {
     }
 }
 
+/// Where one is looked for.
+fn folders(path: &OsStr) -> impl Iterator<Item = PathBuf> + '_ {
+    let more = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
+    env::split_paths(path).chain(more.map(PathBuf::from))
+}
+
 /// By what kexec says. It has one exit status for all that fails.
 fn kind_of(lines: &str) -> Kind {
     let refused = |why: &str| {
@@ -97,6 +107,9 @@ fn kind_of(lines: &str) -> Kind {
         Kind::NotPermitted
     } else if refused(": Device or resource busy") {
         Kind::WrongState
+    } else if refused(": Operation not supported") {
+        // The module has gone, or cannot lend CPUs here.
+        Kind::NotReady
     } else {
         Kind::Failed
     }
@@ -149,6 +162,43 @@ mod tests {
     }
 
     #[test]
+    fn the_first_one_that_knows_instances() {
+        let folder = tempfile::tempdir().unwrap();
+        // Not written by this process: who executes what it writes would fail.
+        let made = Command::new("sh")
+            .current_dir(&folder)
+            .args([
+                "-ec",
+                "mkdir none old new newer; printf '#!/bin/sh\\necho $0' >old/kexec; chmod +x old/kexec
+                for it in new newer; do cp old/kexec $it; echo '; echo --multikernel' >>$it/kexec; done",
+            ])
+            .status();
+        assert!(made.unwrap().success());
+        let find = |names: &[&str]| {
+            let folders = names.iter().map(|name| folder.path().join(name));
+            Kexec::find_in(folders).map(|kexec| kexec.path)
+        };
+        let path = |name| folder.path().join(name).join("kexec");
+        let names = ["none", "old", "new", "newer"];
+        assert_eq!(find(&names).unwrap(), path("new"));
+        let error = |names| {
+            let error = find(names).unwrap_err();
+            assert_eq!(error.kind, Kind::NotReady);
+            error.what
+        };
+        assert_eq!(error(&names[..1]), "there is no kexec");
+        let lacks = format!("{} lacks --multikernel", path("old").display());
+        assert_eq!(error(&names[..2]), lacks);
+    }
+
+    #[test]
+    fn where_the_guide_puts_it() {
+        let folders: Vec<_> = folders("/opt:/bin".as_ref()).collect();
+        let expected = ["/opt", "/bin", "/usr/local/sbin", "/usr/sbin", "/sbin"];
+        assert_eq!(folders, expected.map(PathBuf::from));
+    }
+
+    #[test]
     fn a_refusal_has_its_kind() {
         let kind = |why| {
             kind_of(&format!(
@@ -157,6 +207,7 @@ mod tests {
         };
         assert_eq!(kind("Operation not permitted"), Kind::NotPermitted);
         assert_eq!(kind("Device or resource busy"), Kind::WrongState);
+        assert_eq!(kind("Operation not supported"), Kind::NotReady);
         assert_eq!(kind("Argument list too long"), Kind::Failed);
         assert_eq!(
             kind_of("Cannot open `k': Operation not permitted"),

@@ -52,6 +52,13 @@ fn read(instance: &Instance) -> Result<Vec<u8>> {
     })
 }
 
+/// The last life that ended, if its log can be read: the line before it, and the log.
+pub fn last(instance: &Instance) -> Option<(Vec<u8>, Vec<u8>)> {
+    let text = read(instance).ok()?;
+    let life = *Life::all(&text).last()?;
+    Some((life.header.to_vec(), life.text.to_vec()))
+}
+
 /// Prints what is kept.
 pub fn print(instance: &Instance) -> Result {
     output::print(read(instance)?)

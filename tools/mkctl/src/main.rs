@@ -21,6 +21,8 @@ mod output;
 mod ping;
 mod port;
 mod run;
+mod running;
+mod signals;
 mod table;
 mod terminal;
 mod vmcore;
@@ -28,15 +30,12 @@ mod wait;
 
 use clap::Parser;
 use cli::{Cli, Command, Escape};
-use error::{Error, Kind, Result};
+use error::{Kind, Result};
 use host::Host;
 use instance::{Instance, Order};
 use kexec::Kexec;
 use multikernel_portable::name::Name;
-use std::{
-    process::ExitCode,
-    sync::{atomic::AtomicBool, Arc},
-};
+use std::process::ExitCode;
 
 fn main() -> ExitCode {
     match obey(Cli::parse().command) {
@@ -66,11 +65,11 @@ fn obey(command: Command) -> Result<ExitCode> {
         }
         Command::Run(args) => {
             host.ready()?;
-            let interrupted = catch_signals()?;
+            let interrupted = signals::catch()?;
             let done = run::run(&host, Kexec::find()?, &args, &interrupted)?;
             output::print(format!("{done}\n"))?;
             if args.console {
-                let resized = watch_size()?;
+                let resized = signals::watch_size()?;
                 console::attach(
                     &find(args.name)?,
                     Escape::default(),
@@ -81,7 +80,7 @@ fn obey(command: Command) -> Result<ExitCode> {
             }
         }
         Command::Console { escape, wait, name } => {
-            let (interrupted, resized) = (catch_signals()?, watch_size()?);
+            let (interrupted, resized) = (signals::catch()?, signals::watch_size()?);
             console::attach(&find(name)?, escape, wait.wait, &interrupted, &resized)?
         }
         Command::Send {
@@ -94,10 +93,10 @@ fn obey(command: Command) -> Result<ExitCode> {
             port,
             file.as_deref(),
             wait.wait,
-            &*catch_signals()?,
+            &*signals::catch()?,
         )?,
         Command::Recv { wait, name, port } => {
-            port::receive(&find(name)?, port, wait.wait, &*catch_signals()?)?
+            port::receive(&find(name)?, port, wait.wait, &*signals::catch()?)?
         }
         Command::Ping {
             count,
@@ -139,10 +138,17 @@ fn obey(command: Command) -> Result<ExitCode> {
             let reason = instance.reason().unwrap_or_default();
             output::print(format!("{state} {reason}\n"))?;
         }
-        Command::Log { follow: true, name } => log::follow(&find(name)?)?,
+        Command::Log {
+            follow,
+            running: true,
+            name,
+        } => running::print(&find(name)?, follow)?,
+        Command::Log {
+            follow: true, name, ..
+        } => log::follow(&find(name)?)?,
         Command::Log { name, .. } => log::print(&find(name)?)?,
         Command::Core { name, file } => {
-            let size = vmcore::copy(&find(name)?, &file, &*catch_signals()?)?;
+            let size = vmcore::copy(&find(name)?, &file, &*signals::catch()?)?;
             output::print(format!("{}: {} MiB\n", file.display(), size >> 20))?;
         }
         Command::Set { name, pairs } if pairs.is_empty() => {
@@ -151,22 +157,4 @@ fn obey(command: Command) -> Result<ExitCode> {
         Command::Set { name, pairs } => config::set(&find(name)?, &pairs)?,
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// From here on a change of the terminal's size is told there.
-fn watch_size() -> Result<Arc<AtomicBool>> {
-    use signal_hook::{consts, flag};
-    let resized = Arc::new(AtomicBool::new(false));
-    flag::register(consts::SIGWINCH, resized.clone()).map_err(|e| Error::system("signals", &e))?;
-    Ok(resized)
-}
-
-/// From here on the signals that end a program only say so.
-fn catch_signals() -> Result<Arc<AtomicBool>> {
-    use signal_hook::{consts, flag};
-    let interrupted = Arc::new(AtomicBool::new(false));
-    for signal in [consts::SIGINT, consts::SIGTERM, consts::SIGHUP] {
-        flag::register(signal, interrupted.clone()).map_err(|e| Error::system("signals", &e))?;
-    }
-    Ok(interrupted)
 }

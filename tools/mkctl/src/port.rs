@@ -185,6 +185,9 @@ pub fn receive(
     let mut port = Port::open(instance, number, Access::Read, wait, interrupted)?;
     let mut buffer = vec![0; 64 << 10];
     loop {
+        // Before the read: what is over while the instance starts has not begun, for the channel opens
+        // before it runs.
+        let has_not_begun = !port.connected && port.device.is_starting();
         match port.device.read(&mut buffer)? {
             Moved::Bytes(count) => {
                 port.connected = true;
@@ -193,6 +196,8 @@ pub fn receive(
                 }
             }
             Moved::Nothing | Moved::NotConnected => port.wait(PollFlags::IN)?,
+            // Not for bytes: an end would wake us at once.
+            Moved::Over if has_not_begun => port.wait(PollFlags::empty())?,
             Moved::Cut => {
                 let why = format!("{}: the other side has gone too early", port.device.path);
                 return Err(port.stopped(why));
@@ -330,6 +335,30 @@ mod tests {
         let error = receive(&tree.instance("web"), 2, None, &none).unwrap_err();
         assert_eq!(error.kind, Kind::WrongState);
         death.join().unwrap();
+    }
+
+    /// The other end of what starts is there a moment later; until then a read says that nothing comes.
+    #[test]
+    fn what_starts_has_not_ended_yet() {
+        let tree = tree();
+        let state = tree.host.path("/sys/class/multikernel/web/state");
+        fs::write(&state, "starting\n").unwrap();
+        let receive = |wait| {
+            let wait = Some(Duration::from_millis(wait));
+            receive(&tree.instance("web"), 2, wait, &AtomicBool::new(false))
+        };
+        assert_eq!(receive(1).unwrap_err().kind, Kind::Timeout);
+        let start = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(300));
+            // In one step: it is never empty.
+            let next = state.with_extension("next");
+            fs::write(&next, "running\n").unwrap();
+            fs::rename(next, state).unwrap();
+        });
+        let began = Time::now();
+        receive(60_000).unwrap();
+        assert!(began.elapsed() >= Duration::from_millis(250));
+        start.join().unwrap();
     }
 
     #[test]

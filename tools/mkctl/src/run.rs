@@ -12,6 +12,7 @@ use crate::{
 };
 use clap::ValueEnum;
 use multikernel_portable::{cpu_list::CpuSet, size::Size};
+use rustix::io::Errno;
 use std::{
     fs,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
@@ -40,10 +41,7 @@ pub fn run(host: &Host, kexec: Kexec, args: &RunArgs, interrupted: &AtomicBool) 
     let name = args.name;
     let instance = Instance { host, name };
     if host.exists(&instance.config("")) {
-        let what = format!("there is an instance {name} already");
-        return Err(Error::new(Kind::WrongState, what).add(format!(
-            "mkctl rm --force {name} removes it; mkctl start {name} starts it"
-        )));
+        return Err(is_there(&instance));
     }
     let mut made = Made {
         instance,
@@ -59,6 +57,14 @@ pub fn run(host: &Host, kexec: Kexec, args: &RunArgs, interrupted: &AtomicBool) 
         )),
         Err(error) => Err(error.add_all(made.undo())),
     }
+}
+
+/// That the name is in use.
+fn is_there(instance: &Instance) -> Error {
+    let what = format!("there is an instance {instance} already");
+    Error::new(Kind::WrongState, what).add(format!(
+        "mkctl rm --force {instance} removes it; mkctl start {instance} starts it"
+    ))
 }
 
 /// A named step, unless a signal came.
@@ -80,6 +86,21 @@ fn step(what: &str, interrupted: &AtomicBool, act: impl FnOnce() -> Result) -> R
 
 impl Made<'_> {
     fn all(&mut self, args: &RunArgs, interrupted: &AtomicBool) -> Result {
+        let instance = &self.instance;
+        step("mkdir", interrupted, || {
+            let made = instance.host.make_directory(&instance.config(""));
+            made.map_err(|error| match error.errno {
+                // Another one was faster.
+                Some(Errno::EXIST) => is_there(instance),
+                _ => error,
+            })
+        })?;
+        self.directory = true;
+        self.fill(args, interrupted)
+    }
+
+    /// From an empty instance on.
+    fn fill(&mut self, args: &RunArgs, interrupted: &AtomicBool) -> Result {
         let Self {
             instance, kexec, ..
         } = self;
@@ -89,15 +110,12 @@ impl Made<'_> {
                 host.write(&instance.config(file), value)
             })
         };
-        step("mkdir", interrupted, || {
-            host.make_directory(&instance.config(""))
-        })?;
-        self.directory = true;
+        // Nobody else takes these offline, or brings them online, from here on.
+        put("cpus", &args.cpus.to_string())?;
         for cpu in args.cpus.iter().filter(|&cpu| cpu::is_online(host, cpu)) {
             step("CPU offline", interrupted, || cpu::take_offline(host, cpu))?;
             self.offline.insert(cpu);
         }
-        put("cpus", &args.cpus.to_string())?;
         put("memory", &Size(args.memory).to_string())?;
         if let Some(policy) = args.restart.and_then(|policy| policy.to_possible_value()) {
             put("restart_policy", policy.get_name())?;
@@ -124,15 +142,16 @@ impl Made<'_> {
                 "the kernel is unloaded".into(),
             );
         }
-        if self.directory {
-            let removed = host.remove_directory(&instance.config(""));
-            note(removed, format!("instance {instance} is removed"));
-        }
+        // As long as they are its own.
         for cpu in self.offline.iter() {
             note(
                 cpu::bring_online(host, cpu),
                 format!("CPU {cpu} is online again"),
             );
+        }
+        if self.directory {
+            let removed = host.remove_directory(&instance.config(""));
+            note(removed, format!("instance {instance} is removed"));
         }
         said
     }
@@ -171,14 +190,11 @@ pub fn remove(instance: &Instance, force: bool, online: bool) -> Result {
         unloaded.map_err(|error| error.at("unload"))?;
     }
     let host = instance.host;
+    // As long as they are its own. All are tried, and the first failure is told.
+    let results = cpus.iter().filter(|_| online);
+    let results: Vec<_> = results.map(|cpu| cpu::bring_online(host, cpu)).collect();
     host.remove_directory(&instance.config(""))
         .map_err(|error| error.at("rmdir"))?;
-    if !online {
-        return Ok(());
-    }
-    // All are tried, and the first failure is told.
-    let results = cpus.iter().map(|cpu| cpu::bring_online(host, cpu));
-    let results: Vec<_> = results.collect();
     results.into_iter().collect()
 }
 
@@ -193,43 +209,115 @@ mod tests {
 
     const ONLINE: &str = "/sys/devices/system/cpu/cpu2/online";
 
-    fn run_in(tree: &Tree, interrupted: bool) -> Error {
+    fn args() -> RunArgs {
         let words = ["mkctl", "run", "web", "-c2", "-m2M", "/dev/null"];
-        let Command::Run(args) = Cli::try_parse_from(words).unwrap().command else {
-            panic!("not run");
-        };
-        let kexec = Kexec {
-            path: "/bin/false".into(),
-        };
-        run(&tree.host, kexec, &args, &AtomicBool::new(interrupted)).unwrap_err()
+        match Cli::try_parse_from(words).unwrap().command {
+            Command::Run(args) => args,
+            _ => panic!("not run"),
+        }
     }
 
-    /// The folder gets no `cpus`, so that is the step that fails.
+    fn no_kexec() -> Kexec {
+        Kexec {
+            path: "/bin/false".into(),
+        }
+    }
+
+    fn made(tree: &Tree) -> Made<'_> {
+        Made {
+            instance: tree.instance("web"),
+            kexec: no_kexec(),
+            directory: false,
+            offline: CpuSet::default(),
+        }
+    }
+
+    fn run_in(tree: &Tree, interrupted: bool) -> Error {
+        run(
+            &tree.host,
+            no_kexec(),
+            &args(),
+            &AtomicBool::new(interrupted),
+        )
+        .unwrap_err()
+    }
+
+    /// The steps behind mkdir, and back. A file that is not in the tree is the step that fails.
+    fn fill_in(tree: &Tree) -> (Error, String) {
+        let mut made = made(tree);
+        made.directory = true;
+        let error = made.fill(&args(), &AtomicBool::new(false)).unwrap_err();
+        (error, made.undo().join("\n"))
+    }
+
+    /// It was not there when that was looked at.
     #[test]
-    fn a_failed_step_is_named_and_all_before_is_undone() {
+    fn a_name_that_another_run_has_got() {
+        let tree = Tree::new(&[("/sys/kernel/config/multikernel/web/cpus", "")]);
+        let mut made = made(&tree);
+        let error = made.all(&args(), &AtomicBool::new(false)).unwrap_err();
+        assert_eq!(error.kind, Kind::WrongState);
+        assert!(
+            error.to_string().contains("mkctl rm --force web"),
+            "{error}"
+        );
+        assert_eq!(made.undo(), [""; 0]);
+    }
+
+    /// A folder that is made gets no `cpus`; it may be another one's CPU.
+    #[test]
+    fn a_cpu_that_is_refused_is_left_alone() {
         let tree = Tree::new(&[(ONLINE, "1"), ("/sys/kernel/config/multikernel/x/cpus", "")]);
         let error = run_in(&tree, false).to_string();
         assert!(error.starts_with("cpus: '2' to /sys"), "{error}");
-        assert!(error.contains("undone: CPU 2 is online again"), "{error}");
-        assert_eq!(tree.host.read(ONLINE).unwrap(), "1");
+        assert!(!error.contains("online"), "{error}");
         assert!(!tree.host.exists("/sys/kernel/config/multikernel/web"));
     }
 
     #[test]
+    fn a_failed_step_is_named_and_all_before_is_undone() {
+        let cpus = "/sys/kernel/config/multikernel/web/cpus";
+        let tree = Tree::new(&[(ONLINE, "1"), (cpus, "")]);
+        let (error, undone) = fill_in(&tree);
+        assert!(error.to_string().starts_with("memory: '2M' to /sys"));
+        assert_eq!(tree.host.read(cpus).unwrap(), "2");
+        // While it owns the CPU.
+        assert!(
+            undone.starts_with("undone: CPU 2 is online again\nNOT undone: /sys"),
+            "{undone}"
+        );
+        assert_eq!(tree.host.read(ONLINE).unwrap(), "1");
+    }
+
+    #[test]
     fn a_cpu_that_was_offline_stays_so() {
-        let tree = Tree::new(&[(ONLINE, "0"), ("/sys/kernel/config/multikernel/x/cpus", "")]);
-        run_in(&tree, false);
+        let cpus = "/sys/kernel/config/multikernel/web/cpus";
+        let tree = Tree::new(&[(ONLINE, "0"), (cpus, "")]);
+        fill_in(&tree);
         assert_eq!(tree.host.read(ONLINE).unwrap(), "0");
     }
 
     #[test]
     fn a_cpu_that_is_not_there_is_told() {
-        let tree = Tree::new(&[("/sys/kernel/config/multikernel/x/cpus", "")]);
-        let error = run_in(&tree, false);
+        let tree = Tree::new(&[("/sys/kernel/config/multikernel/web/cpus", "")]);
+        let (error, _) = fill_in(&tree);
         assert_eq!(error.kind, Kind::Failed);
         assert!(error
             .to_string()
             .starts_with("CPU offline: CPU 2 is not there"));
+    }
+
+    /// The folder of a tree stays, with its files: that is the step that fails.
+    #[test]
+    fn a_cpu_is_online_before_another_one_can_have_it() {
+        let tree = Tree::new(&[
+            (ONLINE, "0"),
+            ("/sys/kernel/config/multikernel/web/cpus", "2"),
+            ("/sys/class/multikernel/web/state", "empty"),
+        ]);
+        let error = remove(&tree.instance("web"), false, true).unwrap_err();
+        assert!(error.to_string().starts_with("rmdir: "), "{error}");
+        assert_eq!(tree.host.read(ONLINE).unwrap(), "1");
     }
 
     #[test]

@@ -85,6 +85,15 @@ impl Spawn {
         self.child = Some(self.command(more).spawn().unwrap());
     }
 
+    /// As nohup does it.
+    pub fn start_without_hangup(&mut self, more: &[&str]) {
+        let agent = self.command(more);
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]);
+        shell.arg(agent.get_program()).args(agent.get_args());
+        self.child = Some(shell.spawn().unwrap());
+    }
+
     /// An agent, and a host that talks with it.
     pub fn meet(more: &[&str]) -> (Self, Host) {
         let mut spawn = Self::new();
