@@ -7,6 +7,7 @@
 
 PORT=/dev/multikernel/it/port2
 PING=$CLASS/it/ping
+NONBLOCK=${MK_TESTS:-$HERE}/nonblock
 
 # alone END [MORE FOR THE COMMAND LINE]: `it` runs with this end
 alone() {
@@ -69,6 +70,19 @@ errors() { # END
 	timeout 5 cat <&8 >/tmp/dead || fail "the next read ends with status $?"
 	fails 'Broken pipe' put x $PORT
 	exec 8>&-
+}
+
+# Who does not wait in read(2) and write(2) is told so, and poll(2) tells when to come again.
+nonblocking() { # END
+	[ -x "$NONBLOCK" ] || skip 'nonblock was not built (MK_TESTS)'
+	need_image 7.3
+	instance it 2-3 512M
+	"$NONBLOCK" it dead
+	destroy it
+	beside "$1"
+	"$NONBLOCK" it lives
+	equal 'state, reason' "$(state it), $(reason it)" 'killed, killed'
+	equal violations "$(stat_of violations)" 0
 }
 
 stop_is_a_poweroff() { # END
@@ -251,6 +265,8 @@ test_module_bytes_come_back() { bytes_come_back module; }
 test_agent_bytes_come_back() { bytes_come_back agent; }
 test_module_errors() { errors module; }
 test_agent_errors() { errors agent; }
+test_module_nonblocking() { nonblocking module; }
+test_agent_nonblocking() { nonblocking agent; }
 test_module_stop_is_a_poweroff() { stop_is_a_poweroff module; }
 test_agent_stop_is_a_poweroff() { stop_is_a_poweroff agent; }
 test_module_pings() { pings module; }
