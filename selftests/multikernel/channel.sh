@@ -7,14 +7,18 @@
 
 PORT=/dev/multikernel/it/port2
 PING=$CLASS/it/ping
+NONBLOCK=${MK_TESTS:-$HERE}/nonblock
 
-# alone END [MORE FOR THE COMMAND LINE]: `it` runs with this end
+# alone END [MORE FOR THE COMMAND LINE]: `it` runs with this end: module, agent, or agent-KERNEL; it may do so
+# already
 alone() {
 	local kernel=7.3
+	[ ! -d "$CONFIGFS/it" ] || return 0
 	[ "$1" = module ] || kernel=6.1
+	[[ $1 != *-* ]] || kernel=${1#*-}
 	need_faults
 	need_image "$kernel"
-	spawn it 2-3 512M "$kernel" "mk.$1 ${2:-}"
+	spawn it 2-3 512M "$kernel" "mk.${1%-*} ${2:-}"
 	# A busy machine may let CPUs wait.
 	put 20000 "$CONFIGFS/it/heartbeat_timeout_ms"
 }
@@ -22,6 +26,7 @@ alone() {
 # beside END [MORE FOR THE COMMAND LINE]: `it` sends back what comes on port 2, too, which is open as 8: a
 # stream ends with its last close
 beside() {
+	[ ! -d "$CONFIGFS/it" ] || return 0
 	alone "$1" "mk.echo=2 ${2:-}"
 	exec 8<>$PORT
 	within 90 is_there || fail "nobody is there: $(spoken | tail -n 3)"
@@ -69,6 +74,19 @@ errors() { # END
 	timeout 5 cat <&8 >/tmp/dead || fail "the next read ends with status $?"
 	fails 'Broken pipe' put x $PORT
 	exec 8>&-
+}
+
+# Who does not wait in read(2) and write(2) is told so, and poll(2) tells when to come again.
+nonblocking() { # END
+	[ -x "$NONBLOCK" ] || skip 'nonblock was not built (MK_TESTS)'
+	need_image 7.3
+	instance it 2-3 512M
+	"$NONBLOCK" it dead
+	destroy it
+	beside "$1"
+	"$NONBLOCK" it lives
+	equal 'state, reason' "$(state it), $(reason it)" 'killed, killed'
+	equal violations "$(stat_of violations)" 0
 }
 
 stop_is_a_poweroff() { # END
@@ -258,6 +276,8 @@ test_module_bytes_come_back() { bytes_come_back module; }
 test_agent_bytes_come_back() { bytes_come_back agent; }
 test_module_errors() { errors module; }
 test_agent_errors() { errors agent; }
+test_module_nonblocking() { nonblocking module; }
+test_agent_nonblocking() { nonblocking agent; }
 test_module_stop_is_a_poweroff() { stop_is_a_poweroff module; }
 test_agent_stop_is_a_poweroff() { stop_is_a_poweroff agent; }
 test_module_pings() { pings module; }
@@ -266,5 +286,13 @@ test_module_pings_beside_bytes() { pings_beside_bytes module; }
 test_agent_pings_beside_bytes() { pings_beside_bytes agent; }
 test_module_death_in_a_ping() { death_in_a_ping module; }
 test_agent_death_in_a_ping() { death_in_a_ping agent; }
+# in_one_life END: a kernel takes longer to start than most of these
+in_one_life() {
+	bytes_come_back "$1"
+	pings "$1"
+	stop_is_a_poweroff "$1"
+}
+test_agent_in_6_12() { in_one_life agent-6.12; }
+test_agent_in_6_18() { in_one_life agent-6.18; }
 
 run_tests "$@"

@@ -13,6 +13,11 @@ policy() { # POLICY DELAY LIMIT
 }
 policy_is() { equal "$1" "$(cat "$CONFIGFS/it/$1")" "$2"; }
 
+# lives: those whose logs are kept, with what they said
+lives() {
+	awk '$1 == "===" && / rebooting, reason reboot, / { life = $3 } / it: action reboot$/ { printf "%s ", life }' /dev/multikernel/it/log
+}
+
 # mortal ACTION: loads a kernel that does this as soon as it lives
 mortal() { load it 7.3 "mk.do=$1 mk.after=0"; }
 
@@ -61,8 +66,10 @@ test_gives_up() {
 	logged 'it: started 2 times in a row: it stays dead'
 	sleep 1
 	equal starts "$(counter starts)" 3
+	equal 'lives whose logs are kept' "$(lives)" '1: 2: 3: '
 	start it
 	within 120 counted give_ups 2 || fail 'a start by hand does not begin anew'
+	equal 'lives whose logs are kept' "$(lives)" '3: 4: 5: 6: '
 }
 
 test_poweroff_is_no_failure() {

@@ -89,6 +89,47 @@ fn old_lines_give_way() {
     }
 }
 
+/// Of a log that is longer than what is kept, the last 256 KiB are, from the first whole line on.
+#[test]
+fn the_end_of_a_long_log() {
+    const KEPT: usize = 256 << 10;
+    // As a kernel prints, and as one whose bytes are each four on paper.
+    for (lines, wide) in [(250, 1), (250, 4), (167, 1), (168, 1), (169, 1)] {
+        let mut spawn = Spawn::new(Kind {
+            count_bits: 8,
+            size_bits: 19,
+            ..Kind::default()
+        });
+        let mut all = String::new();
+        for i in 0..lines {
+            let length = 1500 + 37 * i % 100;
+            let (byte, text) = if wide == 1 {
+                (b'x', "x".repeat(length))
+            } else {
+                (0xff, "\\xff".repeat(length))
+            };
+            spawn.print(i as u64 * 1_000_000_000, 0, &vec![byte; length]);
+            all += &format!("[{i:5}.000000] {text}\n");
+        }
+        let whole = all.len() <= KEPT;
+        assert_eq!(whole, lines == 167, "{}", all.len());
+        let end = &all[all.len().saturating_sub(KEPT)..];
+        let expected = match end.split_once('\n') {
+            Some((_, lines)) if !whole => lines,
+            _ => end,
+        };
+        let log = log_of(&spawn, KEPT);
+        assert!(
+            log == expected,
+            "{lines} lines: {} bytes for {}",
+            log.len(),
+            expected.len()
+        );
+        let longest = 16 + 1600 * wide;
+        assert!(log.len() > all.len().min(KEPT) - longest, "{}", log.len());
+    }
+}
+
 /// A reader can be told of records that are gone, and of more text than there is.
 #[test]
 fn records_that_lie() {

@@ -12,7 +12,7 @@ use multikernel_portable::{
 
 /// Where its memory begins.
 pub const START: u64 = 0x1_4020_0000;
-/// Bytes of it.
+/// Bytes of it, with a log of the usual size.
 pub const SIZE: usize = 256 << 10;
 
 // Offsets from the start.
@@ -83,7 +83,7 @@ impl Spawn {
     pub fn new(kind: Kind) -> Self {
         let mut spawn = Self {
             kind,
-            bytes: vec![0; SIZE],
+            bytes: vec![0; SIZE.max(DATA + (1 << kind.size_bits))],
             tables: TABLES,
             id: kind.first,
             place: 0,
