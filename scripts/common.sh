@@ -133,6 +133,9 @@ lock() {
 	flock "$LOCK_FD"
 }
 
+# What was locked last is free.
+unlock() { exec {LOCK_FD}>&-; }
+
 # --- asking ----------------------------------------------------------------------------
 
 # need_space GIGABYTES FOR WHAT
