@@ -33,6 +33,7 @@ panic_6_1            6.1      panic                    panic     5
 bug                  7.3      lkdtm:BUG                panic     5         oops=panic
 oops                 7.3      lkdtm:EXCEPTION          panic     5         oops=panic
 write_to_rodata      7.3      lkdtm:WRITE_RO           panic     5         oops=panic
+stack_overflow       7.3      lkdtm:EXHAUST_STACK      panic     5
 out_of_memory_7_3    7.3      oom                      panic     60
 out_of_memory_6_18   6.18     oom                      panic     60
 stall_6_1            6.1      stall                    lockup    60
