@@ -71,7 +71,7 @@ def idle_table(idle):
     line = IDLE.format("=" * 28, "=" * 12, "=" * 10, "=" * 10)
     yield from (line, heading, line)
     for kernel, end, *figures in idle:
-        what = "no spawn" if end == "alone" else f"spawn with {end}"
+        what = {"alone": "no spawn", "none": "spawn with neither"}.get(end, f"spawn with {end}")
         yield IDLE.format(f"{kernel}, {what}", *figures)
     yield line
 
