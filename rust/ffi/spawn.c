@@ -103,8 +103,8 @@ static struct smp_hotplug_thread mk_beat_threads = {
 };
 
 /*
- * Last of all who want to know: what others print is then in the log, which the host reads. It stops
- * this CPU when it has heard; who goes on gives it 15 ms, see mk_restart().
+ * Last of all who want to know: what others print is then in the log, which the host reads. It
+ * stops this CPU when it has heard; who goes on gives it 15 ms, see mk_restart().
  */
 static int mk_panic(struct notifier_block *nb, unsigned long action, void *text)
 {

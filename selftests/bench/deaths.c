@@ -2,9 +2,9 @@
 /*
  * Both ends of many deaths.
  *
- * As process 1 it is the user space of a spawn kernel: it loads the module where there is one, tells
- * the time stamp counter, the one clock that all kernels of a machine share, and dies by the last word
- * of its command line.
+ * As process 1 it is the user space of a spawn kernel: it loads the module where there is one,
+ * tells the time stamp counter, the one clock that all kernels of a machine share, and dies by the
+ * last word of its command line.
  * As any other process, deaths FOLDER LIVES [CPU], it starts the instance so often, waits until
  * it is dead, and tells when its uevent and poll(2) said so, the state and the reason. With a CPU
  * it starts it there, and then keeps that CPU from all interrupts for a second (modules/faults.c).
