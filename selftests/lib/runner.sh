@@ -17,7 +17,7 @@ counted() {
 	mkdir -p "$CACHE/log"
 	# The suite's exit status, not the counter's: a suite that dies midway prints no "not ok".
 	set +e
-	("suite_$1" ${2:+"$2"}) </dev/null | tee "$CACHE/log/$1.ktap" | "$TOP/selftests/lib/ktap.py" "$WORK/counts" "${SHOW[@]}" >&2
+	("suite_$1" ${2:+"$2"}) </dev/null | tee ${KEEP:+-a} "$CACHE/log/$1.ktap" | "$TOP/selftests/lib/ktap.py" "$WORK/counts" "${SHOW[@]}" >&2
 	status=${PIPESTATUS[0]}
 	set -e
 	read -r passed failed skipped <"$WORK/counts"
@@ -47,7 +47,7 @@ again() {
 	# A program in C is run as a whole.
 	[[ $case != *.* ]] || case=${case%%:*}
 	say "   once more: $case"
-	FAILURES=$WORK/again counted "$1" "${case#"$1":}"
+	KEEP=1 FAILURES=$WORK/again counted "$1" "${case#"$1":}"
 	[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
 }
 
