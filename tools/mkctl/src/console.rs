@@ -221,7 +221,7 @@ impl Viewer<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::tests::Tree;
+    use crate::host::tests::{put_over, Tree};
     use rustix::{
         fd::OwnedFd,
         fs::{fcntl_getfl, fcntl_setfl, OFlags},
@@ -230,7 +230,6 @@ mod tests {
         termios::{tcgetattr, tcgetwinsize, tcsetattr, LocalModes, OptionalActions, Winsize},
     };
     use std::{
-        fs,
         os::unix::{ffi::OsStrExt, fs::symlink},
         thread::{self, sleep},
     };
@@ -373,7 +372,7 @@ mod tests {
                 let path = tree
                     .host
                     .path(&format!("/sys/class/multikernel/web/{file}"));
-                fs::write(path, text).unwrap();
+                put_over(&path, text);
             };
             put("reason", "panic Kernel panic - not syncing: no more\n");
             put("state", "panicked\n");

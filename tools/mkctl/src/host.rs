@@ -95,6 +95,7 @@ pub mod tests {
     use super::*;
     use crate::instance::Instance;
     use multikernel_portable::name::Name;
+    use std::{fs::File, io::Write, path::Path};
 
     /// A host that is a folder.
     pub struct Tree {
@@ -123,6 +124,13 @@ pub mod tests {
                 name: Name::new(name.as_bytes()).unwrap(),
             }
         }
+    }
+
+    /// Puts a text over one that is not longer, in one step: an attribute is never empty.
+    pub fn put_over(path: &Path, text: &str) {
+        let mut file = File::options().write(true).open(path).unwrap();
+        assert!(file.metadata().unwrap().len() <= text.len() as u64);
+        file.write_all(text.as_bytes()).unwrap();
     }
 
     #[test]

@@ -215,7 +215,7 @@ pub fn receive(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::tests::Tree;
+    use crate::host::tests::{put_over, Tree};
     use rustix::fs::{mknodat, open, FileType, Mode, OFlags, CWD};
     use std::{fs, io::Write};
 
@@ -329,7 +329,7 @@ mod tests {
             thread::sleep(Duration::from_millis(100));
             drop(held);
             thread::sleep(Duration::from_millis(300));
-            fs::write(state, "rebooting").unwrap();
+            put_over(&state, "rebooting");
         });
         let none = AtomicBool::new(false);
         let error = receive(&tree.instance("web"), 2, None, &none).unwrap_err();

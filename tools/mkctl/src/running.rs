@@ -236,7 +236,7 @@ mod tests {
         made_up::{Kind as Sort, Spawn, NOTE, START},
         *,
     };
-    use crate::host::tests::Tree;
+    use crate::host::tests::{put_over, Tree};
     use multikernel_portable::vmcore::{elf, note};
     use std::{fs, thread};
 
@@ -323,7 +323,7 @@ mod tests {
         let state = tree.host.path(STATE);
         let end = thread::spawn(move || {
             thread::sleep(Duration::from_millis(200));
-            fs::write(state, "panicked").unwrap();
+            put_over(&state, "panicked");
         });
         print(&tree.instance("web"), true).unwrap();
         end.join().unwrap();
