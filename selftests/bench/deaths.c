@@ -17,7 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -59,11 +58,6 @@ static int die(const char *how)
 	unsigned long long now;
 
 	load("/multikernel.ko");
-	if (!strcmp(how, "hang")) {
-		load("/faults.ko");
-		mount("sysfs", "/sys", "sysfs", 0, NULL);
-		sleep(1); /* it has promised beats by now */
-	}
 	now = tsc();
 	for (digit = 0; digit < 16; digit++)
 		line[3 + digit] = "0123456789abcdef"[now >> (60 - 4 * digit) & 15];
@@ -73,10 +67,6 @@ static int die(const char *how)
 		return reboot(RB_POWER_OFF);
 	if (!strcmp(how, "reboot"))
 		return reboot(RB_AUTOBOOT);
-	if (!strcmp(how, "hang")) {
-		usleep(20000); /* a thread prints it; the host is not spared the time */
-		return put(LATE, "60000");
-	}
 	return 0; /* "Attempted to kill init!" */
 }
 
