@@ -33,15 +33,6 @@ static unsigned long long tsc(void)
 	return (unsigned long long)high << 32 | low;
 }
 
-static int put(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY), len = strlen(text);
-	int done = write(fd, text, len) == len;
-
-	close(fd);
-	return done;
-}
-
 /* A module, if it is there. */
 static void load(const char *path)
 {
@@ -68,6 +59,15 @@ static int die(const char *how)
 	if (!strcmp(how, "reboot"))
 		return reboot(RB_AUTOBOOT);
 	return 0; /* "Attempted to kill init!" */
+}
+
+static int put(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY), len = strlen(text);
+	int done = write(fd, text, len) == len;
+
+	close(fd);
+	return done;
 }
 
 static char *get(const char *folder, const char *file, char *text, int size)

@@ -7,6 +7,7 @@ use crate::{
     error::{Error, Kind, Result},
     log::log,
     raw::Memory,
+    signals::status_mask,
     table::{self, Range},
 };
 use multikernel_portable::channel::layout::Region;
@@ -145,10 +146,8 @@ struct Kernel {
 impl Kernel {
     fn running() -> Self {
         const CAP_SYS_RAWIO: u32 = 17;
-        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
         let lockdown = fs::read_to_string("/sys/kernel/security/lockdown").unwrap_or_default();
-        let caps = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-        let caps = caps.and_then(|caps| u64::from_str_radix(caps.trim(), 16).ok());
+        let caps = status_mask("CapEff:");
         Self {
             // Unknown is permitted: then it is said to be something else.
             raw_io: caps.is_none_or(|caps| caps >> CAP_SYS_RAWIO & 1 != 0),

@@ -11,9 +11,9 @@ use std::{
 /// From here on they only say so. One that the agent was started without, as by nohup, says nothing; but it
 /// is caught, too: the agent's children are to have it.
 pub fn catch(end: &Arc<AtomicBool>) -> io::Result<()> {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status_mask("SigIgn:").unwrap_or(0);
     for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
-        let told = if is_ignored(&status, signal) {
+        let told = if ignored >> (signal - 1) & 1 == 1 {
             Arc::default()
         } else {
             end.clone()
@@ -23,11 +23,9 @@ pub fn catch(end: &Arc<AtomicBool>) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether it is, by what /proc says of a process.
-fn is_ignored(status: &str, signal: i32) -> bool {
-    let mask = status
-        .lines()
-        .find_map(|line| line.strip_prefix("SigIgn:"))
-        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+/// A mask of bits in what /proc says of this process.
+pub fn status_mask(field: &str) -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let mask = status.lines().find_map(|line| line.strip_prefix(field))?;
+    u64::from_str_radix(mask.trim(), 16).ok()
 }

@@ -90,6 +90,12 @@ impl Host {
     }
 }
 
+/// A mask of bits in what /proc/PID/status says of a process.
+pub fn status_mask(status: &str, field: &str) -> Option<u64> {
+    let mask = status.lines().find_map(|line| line.strip_prefix(field))?;
+    u64::from_str_radix(mask.trim(), 16).ok()
+}
+
 #[cfg(test)]
 pub mod tests {
     use super::*;

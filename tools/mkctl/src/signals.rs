@@ -2,7 +2,10 @@
 
 //! Signals that are only told.
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    host::status_mask, //
+};
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM, SIGWINCH},
     flag,
@@ -22,17 +25,9 @@ pub fn watch_size() -> Result<Arc<AtomicBool>> {
 pub fn catch() -> Result<Arc<AtomicBool>> {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mut signals = vec![SIGINT, SIGTERM, SIGHUP];
-    signals.retain(|&signal| !is_ignored(&status, signal));
+    let ignored = status_mask(&status, "SigIgn:").unwrap_or(0);
+    signals.retain(|&signal| ignored >> (signal - 1) & 1 == 0);
     tell_of(&signals)
-}
-
-/// Whether it is, by what /proc says of a process.
-fn is_ignored(status: &str, signal: i32) -> bool {
-    let mask = status
-        .lines()
-        .find_map(|line| line.strip_prefix("SigIgn:"))
-        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
 fn tell_of(signals: &[i32]) -> Result<Arc<AtomicBool>> {

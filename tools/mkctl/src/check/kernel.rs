@@ -3,7 +3,7 @@
 //! The running kernel: what it has, and what it permits.
 
 use super::Finding;
-use crate::host::Host;
+use crate::host::{status_mask, Host};
 
 const CAP_SYS_BOOT: u32 = 22;
 
@@ -96,9 +96,7 @@ pub fn kexec_load(host: &Host) -> Finding {
 
 pub fn capability(host: &Host) -> Finding {
     let status = host.read("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    if mask.is_some_and(|mask| mask >> CAP_SYS_BOOT & 1 == 1) {
+    if status_mask(&status, "CapEff:").is_some_and(|mask| mask >> CAP_SYS_BOOT & 1 == 1) {
         return Finding::ok("privilege", "CAP_SYS_BOOT");
     }
     let text = "no CAP_SYS_BOOT: you can look, and change nothing";
