@@ -58,6 +58,8 @@ pub(crate) enum Event {
     Silence = 3,
     /// It says that it has panicked.
     Panic = 4,
+    /// As `Reset`, by an EFI kernel that wants its machine's memory to be kept.
+    WarmReset = 5,
 }
 
 /// What a spawn kernel can write to be heard.
@@ -95,6 +97,7 @@ impl Sight {
         if mailbox & efi::RESET_CALLED != 0 {
             return Some(match mailbox & !efi::RESET_CALLED {
                 efi::RESET_SHUTDOWN => Event::Poweroff,
+                efi::RESET_WARM => Event::WarmReset,
                 _ => Event::Reset,
             });
         }
@@ -181,6 +184,7 @@ impl Running {
             2 => Some(Event::Poweroff),
             3 => Some(Event::Silence),
             4 => Some(Event::Panic),
+            5 => Some(Event::WarmReset),
             _ => Some(Event::Reset),
         }
     }
