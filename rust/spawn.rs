@@ -13,7 +13,7 @@ use crate::{
     },
     portable::{
         channel::layout::{Region, Role},
-        channel::status::Status,
+        channel::status::{Status, CPUS},
         name::Name,
         range::Range, //
     },
@@ -53,6 +53,8 @@ impl Spawn {
         let queue = Drained(Arc::new(OwnedQueue::new(c"multikernel")?, GFP_KERNEL)?);
         let name = Name::new(b"host").map_err(|_| EINVAL)?;
         let channel = Channel::new(name, Role::Spawn, queue.0.clone())?;
+        // An agent, or another kernel, was here before, perhaps.
+        (0..CPUS).for_each(|cpu| status.rest(&memory, cpu));
         let open = channel.begin(memory, Neighbours::Host)?;
         let end = End {
             channel: channel.clone(),

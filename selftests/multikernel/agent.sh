@@ -348,28 +348,45 @@ test_beats() {
 	TALK
 }
 
-# The module speaks for its kernel, too, and there can be one who does.
-test_beside_the_module() {
-	local pid sessions
+# then_in_it COMMANDS: in a spawn with an agent, and with the module as /m.ko; what they print is not seen
+then_in_it() {
+	local pid
 	# That of the spawn's kernel, which is not always the host's.
 	[ -e "${MK_FAULTS:-}/multikernel.ko" ] || skip 'there is no module to be sent (MK_FAULTS)'
 	agent 7.3
 	"$CTL" send it 3 "$MK_FAULTS/multikernel.ko" --wait 60 &
 	pid=$!
-	talk <<-'TALK'
-		say mk-agent --connect 3 </dev/null >/m.ko; echo $((6 * 7))x
+	talk <<-TALK
+		say mk-agent --connect 3 </dev/null >/m.ko; echo \$((6 * 7))x
 		hear 42x
-		say setsid sh -c 'sleep 2; insmod /m.ko; sleep 5; mk-agent --kmsg' & sleep 1; echo $((6 * 7))y
+		say setsid sh -c 'sleep 2; $1' & sleep 1; echo \$((6 * 7))y
 		hear 42y
 		key 1d
 		end 0
 	TALK
 	wait "$pid" || fail "send ends with $?"
+}
+sessions() { sed -n 's/^sessions //p' "$CLASS/it/stats"; }
+
+# The module speaks for its kernel, too, and there can be one who does.
+test_beside_the_module() {
+	local before
+	then_in_it 'insmod /m.ko; sleep 5; mk-agent --kmsg'
 	# The one that was there ends, and the next one does not begin.
 	within 60 taken 2 || fail "$(spoken | grep -c "$TAKEN") agents say that"
-	sessions=$(sed -n 's/^sessions //p' "$CLASS/it/stats")
+	before=$(sessions)
 	sleep 4
-	equal sessions "$(sed -n 's/^sessions //p' "$CLASS/it/stats")" "$sessions"
+	equal sessions "$(sessions)" "$before"
+}
+
+# Its beats are not those that an agent left behind, of a CPU that has gone offline since.
+test_module_after_an_agent() {
+	local PATIENCE=0
+	then_in_it 'killall -9 mk-agent; echo 0 >/sys/devices/system/cpu/cpu1/online; insmod /m.ko'
+	within 60 [ "$(sessions)" -ge 2 ] || fail 'the module has no session'
+	put 2000 "$CONFIGFS/it/heartbeat_timeout_ms"
+	sleep 4
+	equal 'state, reason' "$(state it), $(reason it)" 'running, -'
 }
 TAKEN='^mk-agent: error: the module multikernel speaks for this kernel already'
 taken() { [ "$(spoken | grep -c "$TAKEN")" -ge "$1" ]; }
