@@ -142,8 +142,16 @@ impl Channel {
             self.waiters.fetch_sub(1, Relaxed);
             match woken {
                 CondVarTimeoutResult::Woken { jiffies } => left = jiffies,
-                CondVarTimeoutResult::Timeout => return Err(ETIMEDOUT),
-                CondVarTimeoutResult::Signal { .. } => return Err(EINTR),
+                ended => {
+                    // The doorbell may have woken us, and nobody else.
+                    if self.turn(&mut inner) {
+                        self.poke();
+                    }
+                    return Err(match ended {
+                        CondVarTimeoutResult::Signal { .. } => EINTR,
+                        _ => ETIMEDOUT,
+                    });
+                }
             }
         }
     }

@@ -231,8 +231,8 @@ impl Stream for Handle {
                 inner.polled = true;
                 return Err(EAGAIN);
             }
-            // Then nobody has asked the peer to ring.
-            if inner.eager > 0 {
+            // Then nobody has asked the peer to ring; another file may have begun that meanwhile.
+            if inner.eager > 0 || inner.polling {
                 if self.channel.turn_before_waiting(&mut inner) {
                     self.channel.poke();
                 }
