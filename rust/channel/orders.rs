@@ -144,8 +144,6 @@ impl Channel {
     pub(super) fn obey(&self, live: &mut Live, request: Control) {
         let errno = match (self.role, request) {
             (Role::Spawn, Control::Shutdown(_) | Control::Reboot(_)) => 0,
-            // For terminals, which this end has not.
-            (_, Control::Resize(..)) => return,
             _ => EPERM.to_errno().unsigned_abs(),
         };
         // It may be lost: there was no room.

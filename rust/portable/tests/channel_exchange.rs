@@ -157,6 +157,9 @@ fn ports_without_a_queue_are_refused() {
 fn requests_and_answers_arrive() {
     let (_, mut host, mut spawn) = meet();
     host.exchange.tell(Control::Shutdown(5000)).unwrap();
+    // A terminal's size takes no order back, nor does a second one.
+    host.exchange.tell(Control::Resize(1, 24 << 16)).unwrap();
+    host.exchange.tell(Control::Reboot(7)).unwrap();
     settle(&mut host, &mut spawn);
     assert_eq!(spawn.exchange.request(), Some(Control::Shutdown(5000)));
     assert_eq!(spawn.exchange.request(), None);

@@ -142,7 +142,11 @@ impl<M: Shared, B: AsRef<[u8]> + AsMut<[u8]>> Exchange<M, B> {
                 let number = bytes.get(8..).and_then(|rest| rest.first_chunk());
                 self.returned = number.map(|number| u64::from_le_bytes(*number));
             }
-            Event::Other(request) => self.request = Some(request),
+            // For a terminal, which this end has not.
+            Event::Other(Control::Resize(..)) => {}
+            Event::Other(request) => {
+                self.request.get_or_insert(request);
+            }
             Event::Room(_) | Event::Dropped | Event::Log => {}
         }
     }
