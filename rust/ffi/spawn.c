@@ -118,14 +118,16 @@ static struct notifier_block mk_panic_notifier = { .notifier_call = mk_panic, .p
 /* The CPUs stop one after the other: no beats, and nobody who answers. */
 static int mk_leave(struct notifier_block *nb, unsigned long action, void *data)
 {
-	mk_ops->leave(mk_data);
+	/* Who halts is not gone: its beats end. */
+	if (action != SYS_HALT)
+		mk_ops->leave(mk_data);
 	return NOTIFY_DONE;
 }
 
 static struct notifier_block mk_leave_notifier = { .notifier_call = mk_leave };
 
 /*
- * Before any other way to reset this machine, which is the host's: where the register has no effect
+ * reboot(2), before any other way to reset this machine, which is the host's: where the register has no effect
  * within 15 ms, x86 goes on to the keyboard controller. The host stops this CPU.
  */
 static int mk_restart(struct notifier_block *nb, unsigned long mode, void *command)

@@ -209,6 +209,15 @@ test_module_resets_itself_only() {
 	hears 5 'multikernel: the host is asked for a reset'
 }
 
+# Who halts leaves the channel open, and has no beats.
+test_halt_is_seen() {
+	alone module 'mk.do=halt mk.after=5'
+	put 750 "$CONFIGFS/it/heartbeat_timeout_ms"
+	hears 90 '^it: action halt'
+	reaches it hung 30
+	equal reason "$(reason it | cut -d' ' -f1)" lockup
+}
+
 # No watchdog of its own is as fast.
 test_hang_is_seen() {
 	local began
