@@ -134,6 +134,7 @@ impl Findings {
             }
             (Reason::Reset | Reason::WarmReboot, Some(_)) => Reason::Panic,
             (Reason::Reset, None) if !self.text.is_empty() => Reason::Reboot,
+            (Reason::WarmReboot, None) if self.text.is_empty() => Reason::Reset,
             _ => reason,
         };
         (reason, line)

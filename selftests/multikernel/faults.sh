@@ -16,7 +16,7 @@ entry_never_left     payload  halt                     hangs     2
 entry_spins          payload  spin                     hangs     2
 entry_resets         payload  reset                    reset     2
 entry_powers_off     payload  poweroff                 poweroff  2
-entry_resets_by_efi  payload  efi-reset                warm      2
+entry_resets_by_efi  payload  efi-reset                reset     2
 entry_efi_poweroff   payload  off-by-efi               poweroff  2
 decompressor         6.1      says:System.halted       hangs     10        earlyprintk=serial,ttyS1,115200
 early_7_3            7.3      says:user.supplied.memory hangs     10        earlycon=uart8250,io,0x2f8,115200 memmap=exactmap memmap=64M@64M
@@ -56,7 +56,6 @@ ends() {
 	poweroff) echo 'halted poweroff' ;;
 	# A kernel that could log says that it reboots.
 	reset) echo 'rebooting re*' ;;
-	warm) echo 'rebooting warm-reboot' ;;
 	panic) echo 'panicked panic' ;;
 	lockup) echo 'hung lockup' ;;
 	killed) echo 'killed killed' ;;
