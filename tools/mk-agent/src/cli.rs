@@ -20,7 +20,8 @@ Examples:
 Exit status:
   0    ended by a signal; the host knows. With --connect: the host sends no more
   1    failed for another reason than these. With --connect: the stream was cut, too. Once standard
-       input is at its end a cut can look like the end, and is 0: then compare lengths
+       input is at its end a cut can look like the end, and is 0; and an end that the agent's own end
+       follows at once can look like a cut: then compare lengths
   2    the command line is wrong
   3    there is no table MKRN: this kernel is no spawn of multikernel
   4    the table or the region is none that this version understands
