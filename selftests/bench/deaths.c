@@ -17,12 +17,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #define DEADLINE_MS 120000 /* an emulator on a busy machine takes its time for a life */
+#define HANG_AFTER 500000000ULL /* ticks of a nanosecond, as QEMU counts them */
 #define LATE	"/sys/module/faults/parameters/late_ms"
 
 static unsigned long long tsc(void)
@@ -49,7 +51,14 @@ static int die(const char *how)
 	unsigned long long now;
 
 	load("/multikernel.ko");
+	if (!strcmp(how, "hang")) {
+		load("/faults.ko");
+		mount("sysfs", "/sys", "sysfs", 0, NULL);
+		sleep(1); /* it has promised beats by now */
+	}
 	now = tsc();
+	if (!strcmp(how, "hang"))
+		now += HANG_AFTER; /* who hangs at once does not print when that was */
 	for (digit = 0; digit < 16; digit++)
 		line[3 + digit] = "0123456789abcdef"[now >> (60 - 4 * digit) & 15];
 	if (write(kmsg, line, sizeof(line) - 1) < 0)
@@ -58,6 +67,12 @@ static int die(const char *how)
 		return reboot(RB_POWER_OFF);
 	if (!strcmp(how, "reboot"))
 		return reboot(RB_AUTOBOOT);
+	if (!strcmp(how, "hang")) {
+		usleep(HANG_AFTER / 2000);
+		while (tsc() < now)
+			;
+		return put(LATE, "60000");
+	}
 	return 0; /* "Attempted to kill init!" */
 }
 
