@@ -23,8 +23,8 @@ use std::{
 ///
 /// Also that the stream was cut, but not behind the end of standard input: then an agent that has no more
 /// for a client, and one that has left it, look the same from here.
-pub fn connect(folder: &Path, number: u16) -> io::Result<()> {
-    let socket = UnixStream::connect(folder.join(format!("port{number}")))?;
+pub fn connect(port: &Path) -> io::Result<()> {
+    let socket = UnixStream::connect(port)?;
     let mut to = socket.try_clone()?;
     // As files they are not buffered: what has come waits for nothing.
     let mut input = File::from(io::stdin().as_fd().try_clone_to_owned()?);

@@ -30,6 +30,8 @@ use multikernel_portable::channel::{
 use rustix::mm::{mlockall, MlockAllFlags};
 use std::{
     fs,
+    io::{self, ErrorKind},
+    path::Path,
     process::ExitCode,
     sync::{atomic::AtomicBool, Arc},
 };
@@ -50,8 +52,8 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result {
     if let Some(number) = cli.connect {
-        return client::connect(&cli.sockets, number)
-            .map_err(|e| failed(&format!("port {number}"), &e));
+        let path = cli.sockets.join(format!("port{number}"));
+        return client::connect(&path).map_err(|e| cut_or_not_there(&path, &e));
     }
     if cli.kmsg {
         log::to_kernel().map_err(|e| failed("/dev/kmsg", &e))?;
@@ -98,6 +100,17 @@ fn bind(cli: &Cli) -> Result<Vec<socket::Socket>> {
         .map_err(|e| failed(&folder.display().to_string(), &e))
 }
 
-fn failed(what: &str, error: &std::io::Error) -> Error {
+/// Why `--connect` ended too early, if it began at all.
+fn cut_or_not_there(port: &Path, error: &io::Error) -> Error {
+    let remedy = match error.kind() {
+        ErrorKind::NotFound | ErrorKind::ConnectionRefused => {
+            "mk-agent must run here, without --no-ports; --sockets names its folder"
+        }
+        _ => "",
+    };
+    Error::new(Kind::Failed, format!("{}: {error}", port.display()), remedy)
+}
+
+fn failed(what: &str, error: &io::Error) -> Error {
     Error::new(Kind::Failed, format!("{what}: {error}"), "")
 }

@@ -474,6 +474,18 @@ fn without_a_region_it_says_so() {
 }
 
 #[test]
+fn a_client_without_an_agent_is_told_what_to_do() {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_mk-agent"))
+        .args(["--connect", "2", "--sockets", "/nowhere"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("/nowhere/port2: "), "{said}");
+    assert!(said.contains("mk-agent must run here"), "{said}");
+}
+
+#[test]
 fn a_shutdown_that_fails_can_be_asked_for_again() {
     let mut spawn = Spawn::new();
     let done = spawn.path("done");
