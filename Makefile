@@ -34,7 +34,7 @@ demo:
 	@$S/demo
 
 test:
-	@$S/install-deps
+	@$(if $(filter list,$(T)),,$S/install-deps)
 	@selftests/run $(if $(T),'$(T)')
 
 test-long:
