@@ -17,6 +17,14 @@ mkdir -p "$CACHE" 2>/dev/null || {
 	exit 1
 }
 CACHE=$(cd "$CACHE" && pwd)
+export MULTIKERNEL_CACHE=$CACHE # also for who goes elsewhere
+case $TOP$CACHE in
+*[[:space:]:,%\'\"]*)
+	printf 'error: the path %s or %s has a space, a colon, a comma, a quote or a %%, which the kernel'\''s build and QEMU do not take\n' "$TOP" "$CACHE" >&2
+	printf '  Move the checkout, or set MULTIKERNEL_CACHE to another folder.\n' >&2
+	exit 1
+	;;
+esac
 
 # --- talking ---------------------------------------------------------------------------
 
@@ -69,8 +77,8 @@ start_group() { # sets GROUP, the id to wait for
 end_group() {
 	local pid=$1 wait
 	kill -TERM -- "-$pid" 2>/dev/null || return 0
-	for wait in 1 1 1 1 1 5 10; do
-		sleep "0.$wait"
+	for wait in 0.1 0.1 0.1 0.1 0.1 0.5 1; do
+		sleep "$wait"
 		kill -0 -- "-$pid" 2>/dev/null || return 0
 	done
 	kill -KILL -- "-$pid" 2>/dev/null || true
