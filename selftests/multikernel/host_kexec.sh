@@ -17,7 +17,7 @@ kernels_own() {
 	sed 's/^/# /' "$SAID"
 	case $status in
 	0) ;;
-	"$KSFT_SKIP") skip "it skips itself" ;;
+	"$KSFT_SKIP") skip "it skips itself: $(tail -n 1 "$SAID")" ;;
 	*) fail "it ended with $status" ;;
 	esac
 	equal kexec_loaded "$(cat /sys/kernel/kexec_loaded)" 0
