@@ -76,13 +76,20 @@ def main():
             print(line, flush=True)
         bail = BAIL.match(text)
         if bail:
+            # Whatever ran has no result of its own, so what it left is of no name either.
+            close(0)
             failed += 1
             failures.append(Failure(0, "", [bail.group(1)]))
+            for failure in failures:
+                failure.depth = 0
             print(f"bailed out:{bail.group(1)}", flush=True)
             continue
         plan = PLAN.match(text)
         if plan:
             depth = len(plan.group("indent"))
+            before = levels.get(depth)
+            if before and before.planned is not None and before.seen < before.planned:
+                close(depth - 1)
             levels.setdefault(depth, Level()).planned = int(plan.group("count"))
             if not int(plan.group("count")) and not SKIP.search(plan.group("rest")):
                 # As for a name that no test has.

@@ -17,7 +17,7 @@ counted() {
 	mkdir -p "$CACHE/log"
 	# The suite's exit status, not the counter's: a suite that dies midway prints no "not ok".
 	set +e
-	("suite_$1" ${2:+"$2"}) </dev/null | tee ${KEEP:+-a} "$CACHE/log/$1.ktap" | "$TOP/selftests/lib/ktap.py" "$WORK/counts" "${SHOW[@]}" >&2
+	(SUITE=$1 && "suite_$1" ${2:+"$2"}) </dev/null | tee ${KEEP:+-a} "$CACHE/log/$1.ktap" | "$TOP/selftests/lib/ktap.py" "$WORK/counts" "${SHOW[@]}" >&2
 	status=${PIPESTATUS[0]}
 	set -e
 	read -r passed failed skipped <"$WORK/counts"
@@ -41,14 +41,15 @@ AGAIN_MOST=3
 
 # again SUITE CASE: it can be run by itself, and passes so
 again() {
-	local case=$2 passed failed skipped
+	local case=$2 passed failed skipped whole=
 	# What is left in the kernel's log is no matter of time.
 	[ -n "$case" ] && [ "$case" != kernel_log_is_clean ] || return 1
 	# A program in C is run as a whole.
-	[[ $case != *.* ]] || case=${case%%:*}
+	[[ $case != *.* ]] || case=${case%%:*} whole=1
 	say "   once more: $case"
 	KEEP=1 FAILURES=$WORK/again counted "$1" "${case#"$1":}"
-	[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+	# To be skipped is not to pass; the rest of a program may be.
+	[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ] && [ -n "$whole" -o "$skipped" -eq 0 ]
 }
 
 one_suite() { # one_suite NAME BUDGET [CASE]

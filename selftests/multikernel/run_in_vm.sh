@@ -111,6 +111,8 @@ fi
 if [ -n "$found" ]; then
 	printf '%s\n' "$found" | sed 's/^/# /'
 	echo "not ok $number kernel_log_is_clean"
-	exit 1
+else
+	echo "ok $number kernel_log_is_clean"
 fi
-echo "ok $number kernel_log_is_clean"
+# The results tell what failed; another status is that of a machine that did not come so far.
+exit 0
