@@ -197,7 +197,7 @@ test_no_answer_to_a_ping() {
 times_out() { [[ $(put 1 "$PING" 2>&1) == *'Connection timed out' ]]; }
 
 test_panic_is_told() {
-	beside module 'mk.do=panic panic=0'
+	beside module "mk.do=panic mk.after=$((5 * ${MK_SLOW:-1})) panic=0"
 	reaches it panicked 60
 	[[ $(reason it) == 'panic Kernel panic - not syncing: sysrq triggered crash' ]] || fail "the reason is '$(reason it)'"
 }
@@ -221,7 +221,7 @@ test_halt_is_seen() {
 # No watchdog of its own is as fast.
 test_hang_is_seen() {
 	local began
-	beside module 'mk.do=lkdtm:HARDLOCKUP nowatchdog'
+	beside module "mk.do=lkdtm:HARDLOCKUP mk.after=$((5 * ${MK_SLOW:-1})) nowatchdog"
 	put 750 "$CONFIGFS/it/heartbeat_timeout_ms"
 	hears 60 '^it: action lkdtm'
 	began=${EPOCHREALTIME/./}
