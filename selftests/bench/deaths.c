@@ -44,6 +44,15 @@ static void load(const char *path)
 		pause(); /* a life that does not end is seen */
 }
 
+static int put(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY), len = strlen(text);
+	int done = write(fd, text, len) == len;
+
+	close(fd);
+	return done;
+}
+
 static int die(const char *how)
 {
 	int kmsg = open("/dev/kmsg", O_WRONLY), digit;
@@ -74,15 +83,6 @@ static int die(const char *how)
 		return put(LATE, "60000");
 	}
 	return 0; /* "Attempted to kill init!" */
-}
-
-static int put(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY), len = strlen(text);
-	int done = write(fd, text, len) == len;
-
-	close(fd);
-	return done;
 }
 
 static char *get(const char *folder, const char *file, char *text, int size)
