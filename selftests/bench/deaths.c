@@ -56,7 +56,7 @@ static int put(const char *path, const char *text)
 static int die(const char *how)
 {
 	int kmsg = open("/dev/kmsg", O_WRONLY), digit;
-	char line[] = "<0>0123456789abcdef";
+	char line[] = "<0>0123456789abcdef\n"; /* without its end it waits for more */
 	unsigned long long now;
 
 	load("/multikernel.ko");
@@ -67,7 +67,7 @@ static int die(const char *how)
 	}
 	now = tsc();
 	if (!strcmp(how, "hang"))
-		now += HANG_AFTER; /* who hangs at once does not print when that was */
+		now += HANG_AFTER; /* there is time to print it */
 	for (digit = 0; digit < 16; digit++)
 		line[3 + digit] = "0123456789abcdef"[now >> (60 - 4 * digit) & 15];
 	if (write(kmsg, line, sizeof(line) - 1) < 0)
