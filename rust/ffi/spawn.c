@@ -127,8 +127,8 @@ static int mk_leave(struct notifier_block *nb, unsigned long action, void *data)
 static struct notifier_block mk_leave_notifier = { .notifier_call = mk_leave };
 
 /*
- * reboot(2), before any other way to reset this machine, which is the host's: where the register has no effect
- * within 15 ms, x86 goes on to the keyboard controller. The host stops this CPU.
+ * reboot(2), before any other way to reset this machine, which is the host's: where the register
+ * has no effect within 15 ms, x86 goes on to the keyboard controller. The host stops this CPU.
  */
 static int mk_restart(struct notifier_block *nb, unsigned long mode, void *command)
 {

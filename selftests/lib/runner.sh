@@ -49,7 +49,7 @@ again() {
 	say "   once more: $case"
 	KEEP=1 FAILURES=$WORK/again counted "$1" "${case#"$1":}"
 	# To be skipped is not to pass; the rest of a program may be.
-	[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ] && [ -n "$whole" -o "$skipped" -eq 0 ]
+	[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ] && { [ -n "$whole" ] || [ "$skipped" -eq 0 ]; }
 }
 
 one_suite() { # one_suite NAME BUDGET [CASE]
