@@ -30,8 +30,9 @@ use kernel::{
     time::{Delta, Instant, Monotonic}, //
 };
 
-/// How often beats are looked at.
-const BEAT_LOOK: Delta = Delta::from_millis(100);
+/// How often beats are looked at, at most; less than the time from one tick for them to the next,
+/// which comes a little early as often as late.
+const BEAT_LOOK: Delta = Delta::from_millis(90);
 /// What of a longer time between two looks counts.
 const BEAT_LATE: Delta = Delta::from_millis(200);
 /// Beats may be missed so often before a CPU counts as silent.
