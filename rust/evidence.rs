@@ -127,14 +127,9 @@ impl Findings {
         }
         let line = self.panic.map_or(Line::default(), |panic| panic.0);
         let reason = match (reason, &self.panic) {
-            (Reason::Reset | Reason::WarmReboot | Reason::Panic, Some(panic))
-                if panic.is_lockup() =>
-            {
-                Reason::Lockup
-            }
-            (Reason::Reset | Reason::WarmReboot, Some(_)) => Reason::Panic,
+            (Reason::Reset | Reason::Panic, Some(panic)) if panic.is_lockup() => Reason::Lockup,
+            (Reason::Reset, Some(_)) => Reason::Panic,
             (Reason::Reset, None) if !self.text.is_empty() => Reason::Reboot,
-            (Reason::WarmReboot, None) if self.text.is_empty() => Reason::Reset,
             _ => reason,
         };
         (reason, line)

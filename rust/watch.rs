@@ -58,8 +58,6 @@ pub(crate) enum Event {
     Silence = 3,
     /// It says that it has panicked.
     Panic = 4,
-    /// As `Reset`, by an EFI kernel that wants its machine's memory to be kept.
-    WarmReset = 5,
 }
 
 /// What a spawn kernel can write to be heard.
@@ -97,7 +95,6 @@ impl Sight {
         if mailbox & efi::RESET_CALLED != 0 {
             return Some(match mailbox & !efi::RESET_CALLED {
                 efi::RESET_SHUTDOWN => Event::Poweroff,
-                efi::RESET_WARM => Event::WarmReset,
                 _ => Event::Reset,
             });
         }
@@ -184,7 +181,6 @@ impl Running {
             2 => Some(Event::Poweroff),
             3 => Some(Event::Silence),
             4 => Some(Event::Panic),
-            5 => Some(Event::WarmReset),
             _ => Some(Event::Reset),
         }
     }

@@ -187,7 +187,7 @@ impl Instance {
             stats.stops.count();
             match reason {
                 Reason::Poweroff => stats.poweroffs.count(),
-                Reason::Reboot | Reason::WarmReboot | Reason::Reset => stats.reboots.count(),
+                Reason::Reboot | Reason::Reset => stats.reboots.count(),
                 Reason::Panic => stats.panics.count(),
                 Reason::Lockup => stats.lockups.count(),
                 Reason::StartFailed => stats.failed_starts.count(),
@@ -366,7 +366,6 @@ impl WorkItem for Instance {
             Phase::Running(running) => match running.event() {
                 None => return,
                 Some(Event::Reset) => Reason::Reset,
-                Some(Event::WarmReset) => Reason::WarmReboot,
                 Some(Event::Poweroff) => Reason::Poweroff,
                 Some(Event::Silence) => Reason::Lockup,
                 Some(Event::Panic) => Reason::Panic,

@@ -23,8 +23,6 @@ use zerocopy_derive as abi;
 
 /// Set in the mailbox by ResetSystem(), with the type of the reset below it.
 pub const RESET_CALLED: u8 = 1 << 7;
-/// EfiResetWarm, the type of a reboot with `reboot=efi,warm` (UEFI 2.10, 8.5.1).
-pub const RESET_WARM: u8 = 1;
 /// EfiResetShutdown, the type of a poweroff (UEFI 2.10, 8.5.1).
 pub const RESET_SHUTDOWN: u8 = 2;
 

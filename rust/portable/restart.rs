@@ -83,7 +83,6 @@ impl Restart {
             Reason::None | Reason::Killed | Reason::Stopped | Reason::HostDown => false,
             Reason::Poweroff => self.policy == Policy::Always,
             Reason::Reboot
-            | Reason::WarmReboot
             | Reason::Reset
             | Reason::Panic
             | Reason::Lockup

@@ -66,8 +66,6 @@ words! {
         Poweroff = "poweroff",
         /// The spawn reset its machine, and its log has no panic.
         Reboot = "reboot",
-        /// The same, by EFI's ResetSystem() with the type warm.
-        WarmReboot = "warm-reboot",
         /// The spawn reset its machine, and left no log that could be read.
         Reset = "reset",
         /// The last that its log has is a panic.
@@ -91,7 +89,7 @@ impl Reason {
         match self {
             Self::None => State::Loaded,
             Self::Poweroff => State::Halted,
-            Self::Reboot | Self::WarmReboot | Self::Reset => State::Rebooting,
+            Self::Reboot | Self::Reset => State::Rebooting,
             Self::Panic => State::Panicked,
             Self::Lockup => State::Hung,
             Self::Killed | Self::Stopped | Self::StartFailed | Self::HostDown => State::Killed,

@@ -7,11 +7,11 @@
 
 counter() { sed -n "s/^$1 //p" "$CLASS/it/stats"; }
 
-# dies SERIES ACTION STATE REASON [PARAMETER]: it starts, does this, and is found dead
+# dies SERIES ACTION STATE REASON: it starts, does this, and is found dead
 dies() {
 	local cpu stops
 	stops=$(counter stops)
-	load it "$1" "mk.do=$2 mk.after=1 ${5:-}"
+	load it "$1" "mk.do=$2 mk.after=1"
 	mark
 	start it
 	hears 90 '^it: CPUs: 2$'
@@ -41,13 +41,5 @@ deaths_of() {
 test_of_7_3() { deaths_of 7.3; }
 test_of_6_1() { deaths_of 6.1; }
 test_of_6_18() { deaths_of 6.18; }
-
-# What the kernel asked EFI for.
-test_warm_reboot_is_told() {
-	need_image 6.1
-	instance it 2-3 512M
-	dies 6.1 reboot rebooting warm-reboot reboot=efi,warm
-	equal reboots "$(counter reboots)" 1
-}
 
 run_tests "$@"

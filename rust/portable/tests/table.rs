@@ -69,7 +69,6 @@ fn words_stay_what_they_are() {
         None,
         Poweroff,
         Reboot,
-        WarmReboot,
         Reset,
         Panic,
         Lockup,
@@ -80,11 +79,11 @@ fn words_stay_what_they_are() {
     ];
     assert_eq!(
         reasons.map(|r| r.as_str()).join(" "),
-        "- poweroff reboot warm-reboot reset panic lockup killed stopped start-failed host-down"
+        "- poweroff reboot reset panic lockup killed stopped start-failed host-down"
     );
     assert_eq!(
         reasons.map(|r| r.ends_in().as_str()).join(" "),
-        "loaded halted rebooting rebooting rebooting panicked hung killed killed killed killed"
+        "loaded halted rebooting rebooting panicked hung killed killed killed killed"
     );
 }
 
