@@ -5,6 +5,7 @@
 use super::{
     duplex::Duplex,
     hello::{
+        Doorbell,
         Offer,
         Page,
         Session,
@@ -116,6 +117,12 @@ impl Handshake {
             },
         );
         self.state = State::Waiting;
+    }
+
+    /// Tells the peer of another doorbell, now and in each hello to come.
+    pub fn move_doorbell(&mut self, memory: &impl Shared, doorbell: Option<Doorbell>) {
+        self.offer.doorbell = doorbell;
+        self.own.set_doorbell(memory, doorbell);
     }
 
     /// How far it is.

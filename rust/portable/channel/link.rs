@@ -178,8 +178,8 @@ impl<M: Shared> Link<M> {
     }
 
     /// Tells the peer of another doorbell.
-    pub fn move_doorbell(&self, doorbell: Option<Doorbell>) {
-        self.handshake.own().set_doorbell(&self.memory, doorbell);
+    pub fn move_doorbell(&mut self, doorbell: Option<Doorbell>) {
+        self.handshake.move_doorbell(&self.memory, doorbell);
     }
 
     /// The memory.

@@ -301,11 +301,17 @@ fn who_has_no_doorbell_is_not_rung_for_frames() {
 
 #[test]
 fn a_doorbell_moves_and_nonsense_is_none() {
-    let (host, spawn) = meet();
+    let (mut host, mut spawn) = meet();
     assert_eq!(host.doorbell(), None);
     for (apic_id, vector) in [(3, 32), (u32::MAX, 255)] {
         let doorbell = Some(Doorbell { apic_id, vector });
         spawn.move_doorbell(doorbell);
+        assert_eq!(host.doorbell(), doorbell);
+        // Also for the sessions that follow.
+        spawn.close(Verdict::Gone);
+        settle(&mut host, &mut spawn);
+        spawn.say_hello();
+        settle(&mut host, &mut spawn);
         assert_eq!(host.doorbell(), doorbell);
     }
     for word in [31 << 32, 256 << 32, u64::MAX] {
