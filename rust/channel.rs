@@ -113,6 +113,8 @@ struct Inner {
     polled: bool,
     /// Threads that look again and again before they wait.
     eager: u32,
+    /// This look is the last one before a wait.
+    waits: bool,
     /// The last generation given.
     generation: u32,
     /// Peers that there were.
@@ -179,7 +181,7 @@ impl Channel {
                 name,
                 role,
                 queue,
-                inner <- new_mutex!(Inner { live: None, gates, buffer: None, writers: 0, watched: 0, polling: false, polled: false, eager: 0, pings: false, pinged: None, asked: 0, generation: 0, lives: 0, last_words: Line::default() }),
+                inner <- new_mutex!(Inner { live: None, gates, buffer: None, writers: 0, watched: 0, polling: false, polled: false, eager: 0, waits: false, pings: false, pinged: None, asked: 0, generation: 0, lives: 0, last_words: Line::default() }),
                 changed <- new_poll_condvar!("Channel::changed"),
                 work <- new_work!("Channel::work"),
                 signs: Signs::new(),
@@ -331,9 +333,9 @@ impl Channel {
     /// As [`Channel::turn`], for who waits next: the peer rings for what comes, whoever looks for it
     /// eagerly, too.
     fn turn_before_waiting(&self, inner: &mut Inner) -> bool {
-        self.waiters.fetch_add(1, Relaxed);
+        inner.waits = true;
         let again = self.turn(inner);
-        self.waiters.fetch_sub(1, Relaxed);
+        inner.waits = false;
         again
     }
 
@@ -343,6 +345,7 @@ impl Channel {
             Then::SleepForRoom
         } else if (inner.polling || inner.eager > 0)
             && inner.watched == 0
+            && !inner.waits
             && self.waiters.load(Relaxed) == 0
         {
             Then::Poll
@@ -420,8 +423,8 @@ impl WorkItem for Channel {
 impl Rung for Channel {
     fn rung(this: ArcBorrow<'_, Self>) {
         if this.waiters.load(Relaxed) > 0 {
-            // Who waits serves, and is there sooner than the queue. Should it have gone meanwhile,
-            // the next tick sees what it left.
+            // Who waits serves, and is there sooner than the queue. Should it have gone meanwhile, or
+            // count itself already and not sleep yet, the next tick sees what it left.
             this.changed.notify_all();
         } else {
             Arc::from(this).poke();
