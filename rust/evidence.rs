@@ -5,6 +5,7 @@
 //! The memory itself stays, too, until the next start; the log outlives it.
 
 use crate::{
+    ffi::pages,
     memory::Memory,
     portable::{
         line::Line,
@@ -108,7 +109,7 @@ impl Findings {
         let mut buffer = note_buffer()?;
         let mut text = KVVec::from_elem(0, LOG_MAX, GFP_KERNEL)?;
         let found = kernel_of(memory, &mut buffer)
-            .and_then(|(space, note)| log::read(&space, &note, &mut text))
+            .and_then(|(space, note)| log::read(&space, &note, &mut text, || pages::cond_resched()))
             .unwrap_or_default();
         // Most logs are shorter.
         let mut exact = KVVec::with_capacity(found.len, GFP_KERNEL)?;

@@ -12,6 +12,8 @@ use super::{
 
 /// Most records looked at, the last ones: as many lines as 256 KiB have at most.
 const RECORDS_MAX: u64 = 1 << 14;
+/// Records between two pauses.
+const RECORDS_BETWEEN: u64 = 256;
 /// Most bytes taken of a record: twice PRINTKRB_RECORD_MAX.
 const TEXT_MAX: u64 = 2048;
 /// No log buffer is larger: LOG_BUF_LEN_MAX.
@@ -40,22 +42,49 @@ pub struct Log {
 
 /// Writes the last lines of the log to `out`, as many as fit.
 ///
-/// Bytes that are neither printable ASCII nor a tab become "\x1b", as in /dev/kmsg.
-pub fn read(space: &Space<'_, impl Physical>, note: &Note<'_>, out: &mut [u8]) -> Option<Log> {
+/// Bytes that are neither printable ASCII nor a tab become "\x1b", as in /dev/kmsg. `pause` is called
+/// again and again.
+pub fn read(
+    space: &Space<'_, impl Physical>,
+    note: &Note<'_>,
+    out: &mut [u8],
+    mut pause: impl FnMut(),
+) -> Option<Log> {
     let ring = Ring::new(space, note)?;
+    let count = ring.head.wrapping_sub(ring.tail) & ID_MASK;
+    let skipped = count.saturating_sub(RECORDS_MAX - 1);
+    let mut record = |i: u64| {
+        if i % RECORDS_BETWEEN == 0 {
+            pause();
+        }
+        ring.record(ring.tail.wrapping_add(i) & ID_MASK)
+    };
+    // Each byte of a text becomes one or more: what is older than this does not last.
+    let mut room = out.len() as u64;
+    let mut first = skipped;
+    for i in (skipped..=count).rev() {
+        if room == 0 {
+            first = i.saturating_add(1);
+            break;
+        }
+        room = room.saturating_sub(record(i).map_or(0, |r| r.len.saturating_add(1)));
+    }
     let mut tail = Tail {
         out,
         at: 0,
         wrapped: false,
     };
     let mut panic = None;
-    let count = ring.head.wrapping_sub(ring.tail) & ID_MASK;
-    let skipped = count.saturating_sub(RECORDS_MAX - 1);
     for i in skipped..=count {
-        let id = ring.tail.wrapping_add(i) & ID_MASK;
-        if let Some(record) = ring.record(id) {
-            panic = ring.print(&record, &mut tail).or(panic);
-        }
+        let Some(record) = record(i) else {
+            continue;
+        };
+        let found = if i < first {
+            ring.panic_line(&record)
+        } else {
+            ring.print(&record, &mut tail)
+        };
+        panic = found.or(panic);
     }
     Some(Log {
         len: tail.finish(),
@@ -175,6 +204,14 @@ impl<'a, 's, M: Physical> Ring<'a, 's, M> {
         };
         let begin = begin.wrapping_add(BLOCK_HEAD);
         Some((self.data.wrapping_add(begin), end.checked_sub(begin)?))
+    }
+
+    /// Its line of a panic.
+    fn panic_line(&self, record: &Record) -> Option<PanicLine> {
+        let mut part = [0; PART];
+        // CAST: At most PART.
+        let bytes = part.get_mut(..record.len.min(PART as u64) as usize)?;
+        (record.of_kernel && self.space.read(record.text, bytes)).then(|| PanicLine::new(bytes))?
     }
 
     /// Prints a record, each of its lines with the time. Returns its line of a panic.

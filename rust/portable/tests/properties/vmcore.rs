@@ -30,7 +30,7 @@ pub fn check(memory: &impl Physical, ranges: &[Range], at: u64, room: usize) -> 
     check_elf(&headers, ranges);
     let space = space?;
     let mut out = vec![b'?'; room];
-    let log = log::read(&space, &note, &mut out);
+    let log = log::read(&space, &note, &mut out, || ());
     let log = log.map(|log| (check_log(&out, log.len), log.panic));
     Some(Found {
         log,
