@@ -35,12 +35,18 @@ impl Instance {
     ///
     /// # Errors
     ///
-    /// EINVAL for another word; start: ENODATA without an image, EBUSY when it runs already;
+    /// EINVAL for another word; EBUSY when the host goes down, for all but unload;
+    /// start: ENODATA without an image, EBUSY when it runs already;
     /// stop, kill and restart: ESRCH when it does not run, and is not about to start again by
     /// itself; EIO when CPUs end in quarantine; unload: EBUSY while it runs or is quarantined.
     pub(crate) fn command(self: &Arc<Self>, text: &[u8]) -> Result {
         let mut life = self.life.lock();
         match text.trim_ascii() {
+            // Nobody would call the CPUs away again, and the page in which they park is the next kernel's.
+            b"stop" | b"kill" | b"restart" if self.host.down.load(Acquire) != 0 => {
+                pr_err!("{}: the host goes down, and has ended it\n", self.name);
+                Err(EBUSY)
+            }
             b"start" => self.start_by_hand(&mut life),
             b"stop" => self.stop(life),
             b"kill" => self.end(&mut life, Reason::Killed),
@@ -107,8 +113,16 @@ impl Instance {
     }
 
     fn start_by_hand(self: &Arc<Self>, life: &mut Life) -> Result {
-        life.row = 0;
-        self.start(life)
+        let awaited = matches!(&life.phase, Phase::Ready(ready) if ready.alarm.is_some());
+        let started = self.start(life);
+        let is_ready = matches!(&life.phase, Phase::Ready(ready) if ready.alarm.is_none());
+        if started.is_ok() {
+            life.row = 0;
+        } else if awaited && is_ready {
+            // It would have started again by itself, and still does.
+            self.start_again(life, Reason::StartFailed, Delta::ZERO);
+        }
+        started
     }
 
     fn start(self: &Arc<Self>, life: &mut Life) -> Result {
@@ -184,17 +198,7 @@ impl Instance {
             let stats = &mut view.stats;
             view.detail = detail;
             stats.add(ladder);
-            stats.stops.count();
-            match reason {
-                Reason::Poweroff => stats.poweroffs.count(),
-                Reason::Reboot | Reason::Reset => stats.reboots.count(),
-                Reason::Panic => stats.panics.count(),
-                Reason::Lockup => stats.lockups.count(),
-                Reason::StartFailed => stats.failed_starts.count(),
-                Reason::None | Reason::Killed | Reason::Stopped | Reason::HostDown => {
-                    stats.kills.count();
-                }
-            }
+            count_end(stats, reason);
         });
     }
 
@@ -235,6 +239,7 @@ impl Instance {
                     view.detail = detail;
                     view.release = Release::default();
                     view.stats.add(&ladder);
+                    count_end(&mut view.stats, reason);
                 });
                 Ok(())
             }
@@ -384,5 +389,18 @@ impl WorkItem for Instance {
             return;
         }
         this.start_again(&mut life, reason, lived);
+    }
+}
+
+/// Counts the end of a life for this reason.
+fn count_end(stats: &mut Stats, reason: Reason) {
+    stats.stops.count();
+    match reason {
+        Reason::Poweroff => stats.poweroffs.count(),
+        Reason::Reboot | Reason::Reset => stats.reboots.count(),
+        Reason::Panic => stats.panics.count(),
+        Reason::Lockup => stats.lockups.count(),
+        Reason::StartFailed => stats.failed_starts.count(),
+        Reason::None | Reason::Killed | Reason::Stopped | Reason::HostDown => stats.kills.count(),
     }
 }

@@ -58,6 +58,9 @@ test_gives_up() {
 	policy on-failure 100 2
 	mortal reboot
 	start it
+	within 60 counted starts 2 || fail 'it does not start again'
+	# What is refused is no start by hand.
+	fails 'Device or resource busy' order it start
 	within 120 counted give_ups 1 || fail "it did not give up: $(tr '\n' ' ' <"$CLASS/it/stats")"
 	equal state "$(state it)" rebooting
 	equal 'starts, restarts' "$(counter starts) $(counter restarts)" '3 2'
