@@ -6,7 +6,8 @@ use crate::{
     evidence::{self, Search},
     ffi::{
         file::{File, Shows},
-        misc::Open, //
+        misc::Open,
+        pages, //
     },
     instance::Instance,
     memory::Memory,
@@ -110,6 +111,9 @@ impl Vmcore {
             if let Some(core) = core {
                 return Ok(core);
             }
+            if pages::fatal_signal_pending() {
+                return Err(EINTR);
+            }
         }
     }
 
@@ -117,7 +121,7 @@ impl Vmcore {
     ///
     /// # Errors
     ///
-    /// ENODEV when the next life has begun, or the memory is gone; ENOMEM.
+    /// ENODEV when the next life has begun, or the memory is gone; ENOMEM; EINTR on a signal that kills.
     fn with<R>(&self, f: impl FnOnce(&Core, &Memory) -> Result<R>) -> Result<R> {
         let mut slot = self.core.lock();
         let core = match slot.take() {
