@@ -27,7 +27,8 @@ pub fn copy(instance: &Instance, to: &Path, interrupted: &AtomicBool) -> Result<
         let error = Error::system(&path, e);
         match error.kind {
             Kind::NotPermitted => error.add("It takes root with CAP_SYS_ADMIN, and no lockdown"),
-            Kind::NoInstance => error.add(format!(
+            // Not an instance that is missing.
+            Kind::NoInstance => Error::new(Kind::WrongState, error.what).add(format!(
                 "{instance} has no memory, or its next life has begun; mkctl list"
             )),
             _ => error,
