@@ -109,7 +109,11 @@ impl Findings {
         let mut buffer = note_buffer()?;
         let mut text = KVVec::from_elem(0, LOG_MAX, GFP_KERNEL)?;
         let found = kernel_of(memory, &mut buffer)
-            .and_then(|(space, note)| log::read(&space, &note, &mut text, || pages::cond_resched()))
+            .and_then(|(space, note)| {
+                log::read(&space, &note, &mut text, || {
+                    pages::cond_resched();
+                })
+            })
             .unwrap_or_default();
         // Most logs are shorter.
         let mut exact = KVVec::with_capacity(found.len, GFP_KERNEL)?;
