@@ -105,7 +105,7 @@ impl Core {
         };
         let space = Space::new(&pages, &note)?;
         let mut text = vec![0; ROOM];
-        let log = printk::read(&space, &note, &mut text)?;
+        let log = printk::read(&space, &note, &mut text, || ())?;
         text.truncate(log.len);
         Some(text)
     }
