@@ -113,8 +113,6 @@ struct Inner {
     polled: bool,
     /// Threads that look again and again before they wait.
     eager: u32,
-    /// This look is the last one before a wait.
-    waits: bool,
     /// The last generation given.
     generation: u32,
     /// Peers that there were.
@@ -181,7 +179,7 @@ impl Channel {
                 name,
                 role,
                 queue,
-                inner <- new_mutex!(Inner { live: None, gates, buffer: None, writers: 0, watched: 0, polling: false, polled: false, eager: 0, waits: false, pings: false, pinged: None, asked: 0, generation: 0, lives: 0, last_words: Line::default() }),
+                inner <- new_mutex!(Inner { live: None, gates, buffer: None, writers: 0, watched: 0, polling: false, polled: false, eager: 0, pings: false, pinged: None, asked: 0, generation: 0, lives: 0, last_words: Line::default() }),
                 changed <- new_poll_condvar!("Channel::changed"),
                 work <- new_work!("Channel::work"),
                 signs: Signs::new(),
@@ -333,19 +331,21 @@ impl Channel {
     /// As [`Channel::turn`], for who waits next: the peer rings for what comes, whoever looks for it
     /// eagerly, too.
     fn turn_before_waiting(&self, inner: &mut Inner) -> bool {
-        inner.waits = true;
-        let again = self.turn(inner);
-        inner.waits = false;
-        again
+        self.turn_and(inner, true)
     }
 
     /// Takes in what has come and sends what is due. Whether there is more to do.
     fn turn(&self, inner: &mut Inner) -> bool {
+        self.turn_and(inner, false)
+    }
+
+    /// As [`Channel::turn`], and perhaps who does it waits then.
+    fn turn_and(&self, inner: &mut Inner, waits: bool) -> bool {
         let then = if inner.writers > 0 {
             Then::SleepForRoom
         } else if (inner.polling || inner.eager > 0)
             && inner.watched == 0
-            && !inner.waits
+            && !waits
             && self.waiters.load(Relaxed) == 0
         {
             Then::Poll

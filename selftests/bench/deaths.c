@@ -35,15 +35,6 @@ static unsigned long long tsc(void)
 	return (unsigned long long)high << 32 | low;
 }
 
-/* A module, if it is there. */
-static void load(const char *path)
-{
-	int module = open(path, O_RDONLY);
-
-	if (module >= 0 && syscall(SYS_finit_module, module, "", 0))
-		pause(); /* a life that does not end is seen */
-}
-
 static int put(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY), len = strlen(text);
@@ -51,6 +42,15 @@ static int put(const char *path, const char *text)
 
 	close(fd);
 	return done;
+}
+
+/* A module, if it is there. */
+static void load(const char *path)
+{
+	int module = open(path, O_RDONLY);
+
+	if (module >= 0 && syscall(SYS_finit_module, module, "", 0))
+		pause(); /* a life that does not end is seen */
 }
 
 static int die(const char *how)
