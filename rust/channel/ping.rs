@@ -14,7 +14,7 @@ use crate::{
             echo::{LOOKS, LOOK_US},
             hello::ECHO, //
         },
-        ping::{Order, Times}, //
+        ping::{Order, Times, Wait}, //
     },
 };
 use kernel::{
@@ -48,7 +48,7 @@ impl Channel {
         let result = self.ping_once(text);
         let why = match result {
             Err(e) if e == EINVAL => {
-                "write COUNT (1 to 1000), BYTES (8 to 4096), and sleep or poll"
+                "write COUNT (1 to 1000), BYTES (8 to 4096), and sleep, wake or poll"
             }
             Err(e) if e == EBUSY => "one is being done already",
             Err(e) if e == ENOTCONN => {
@@ -92,7 +92,7 @@ impl Channel {
         let mut took = KVec::with_capacity(order.count, GFP_KERNEL)?;
         let mut last = Instant::<Monotonic>::now();
         for _ in 0..order.count {
-            self.trip(order.poll, &mut bytes)?;
+            self.trip(order.wait, &mut bytes)?;
             let now = Instant::now();
             took.push(
                 u64::try_from((now - last).as_nanos()).unwrap_or(0),
@@ -104,7 +104,7 @@ impl Channel {
     }
 
     /// One round trip.
-    fn trip(self: &Arc<Self>, poll: bool, bytes: &mut [u8]) -> Result {
+    fn trip(self: &Arc<Self>, wait: Wait, bytes: &mut [u8]) -> Result {
         let mut inner = self.inner.lock();
         inner.asked = inner.asked.wrapping_add(1);
         let number = inner.asked;
@@ -120,9 +120,15 @@ impl Channel {
         if live.exchange.link().terms().is_some() && !live.exchange.link().knows(ECHO) {
             return Err(EOPNOTSUPP);
         }
-        let us = if poll { LOOK_US } else { 0 };
+        let us = match wait {
+            Wait::Poll => LOOK_US,
+            Wait::Sleep | Wait::Wake => 0,
+        };
         live.exchange.ask_back(us, bytes).map_err(errno)?;
-        if (poll || live.is_deaf()) && self.look_for(&mut inner, number) {
+        if wait == Wait::Wake {
+            live.ring_if_asleep();
+        }
+        if (wait != Wait::Sleep || live.is_deaf()) && self.look_for(&mut inner, number) {
             return Ok(());
         }
         let mut left = time::msecs_to_jiffies(DEADLINE_MS);

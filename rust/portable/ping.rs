@@ -9,6 +9,30 @@ pub const COUNT_MAX: usize = 1000;
 /// Fewest and most bytes of one.
 const BYTES: core::ops::RangeInclusive<usize> = 8..=4096;
 
+/// Who sleeps while a message is on its way.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Who asks, and perhaps who answers.
+    Sleep,
+    /// Who answers, perhaps; who asks looks for the answer first.
+    Wake,
+    /// Nobody, for a while.
+    Poll,
+}
+
+impl Wait {
+    const ALL: [Self; 3] = [Self::Sleep, Self::Wake, Self::Poll];
+
+    /// The word for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Sleep => "sleep",
+            Self::Wake => "wake",
+            Self::Poll => "poll",
+        }
+    }
+}
+
 /// Round trips, one after the other.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Order {
@@ -16,8 +40,8 @@ pub struct Order {
     pub count: usize,
     /// Bytes that come back, 8 to 4096.
     pub bytes: usize,
-    /// Both sides look for what comes before they sleep.
-    pub poll: bool,
+    /// What both sides do meanwhile.
+    pub wait: Wait,
 }
 
 impl Order {
@@ -33,10 +57,11 @@ impl Order {
         let order = Self {
             count: number(10)?,
             bytes: number(64)?,
-            poll: match words.next() {
-                None | Some(b"sleep") => false,
-                Some(b"poll") => true,
-                Some(_) => return None,
+            wait: match words.next() {
+                None => Wait::Sleep,
+                Some(word) => Wait::ALL
+                    .into_iter()
+                    .find(|wait| wait.word().as_bytes() == word)?,
             },
         };
         let right = (1..=COUNT_MAX).contains(&order.count)
@@ -85,8 +110,8 @@ fn place_last(took: &mut [u64]) {
 
 impl fmt::Display for Times {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Order { count, bytes, poll } = self.order;
-        let wait = if poll { "poll" } else { "sleep" };
+        let Order { count, bytes, wait } = self.order;
+        let wait = wait.word();
         let Self {
             median, p99, max, ..
         } = self;
@@ -100,17 +125,21 @@ mod tests {
     use super::*;
     use alloc::string::ToString;
 
-    fn order(count: usize, bytes: usize, poll: bool) -> Option<Order> {
-        Some(Order { count, bytes, poll })
+    fn order(count: usize, bytes: usize, wait: Wait) -> Option<Order> {
+        Some(Order { count, bytes, wait })
     }
 
     #[test]
     fn words_may_be_missing() {
-        assert_eq!(Order::parse(b""), order(10, 64, false));
-        assert_eq!(Order::parse(b"3"), order(3, 64, false));
-        assert_eq!(Order::parse(b" 1000\t4096 "), order(1000, 4096, false));
-        assert_eq!(Order::parse(b"1 8 sleep"), order(1, 8, false));
-        assert_eq!(Order::parse(b"1 8 poll"), order(1, 8, true));
+        assert_eq!(Order::parse(b""), order(10, 64, Wait::Sleep));
+        assert_eq!(Order::parse(b"3"), order(3, 64, Wait::Sleep));
+        assert_eq!(
+            Order::parse(b" 1000\t4096 "),
+            order(1000, 4096, Wait::Sleep)
+        );
+        assert_eq!(Order::parse(b"1 8 sleep"), order(1, 8, Wait::Sleep));
+        assert_eq!(Order::parse(b"1 8 wake"), order(1, 8, Wait::Wake));
+        assert_eq!(Order::parse(b"1 8 poll"), order(1, 8, Wait::Poll));
     }
 
     #[test]

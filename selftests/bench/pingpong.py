@@ -24,7 +24,7 @@ NAMES = {
     "agent-ping": "module to mk-agent",
     "module-ping": "module to module",
 }
-TARGETS = [("sleep", 0.5), ("poll", 0.1)]
+TARGETS = [("sleep", 0.5), ("wake", 0.5), ("poll", 0.1)]
 ROW = ("what", "wait", "cpus", "size"), ("median", "p99")
 IDLE_ROW = "kernel", "spawn", "run", "switches", "interrupts"
 # Within the host, each of these slept for on two CPUs and on one, and polled for on two.
@@ -90,7 +90,7 @@ def ratios(rows):
 def draw(rows, name):
     """The small messages: a bar for each row, those that sleep by themselves."""
     groups = []
-    for way, heading in ("sleep", "slept"), ("poll", "polled"):
+    for way, heading in ("sleep", "both sleep"), ("wake", "one sleeps"), ("poll", "both poll"):
         found = []
         for (what, wait, cpus, size), (median, p99) in rows.items():
             if wait != way or size == 4096:

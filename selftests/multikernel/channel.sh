@@ -124,10 +124,11 @@ pings() {
 		3 8:3 8 sleep
 		1000 64 sleep:1000 64 sleep
 		100 4096 sleep:100 4096 sleep
+		1000 64 wake:1000 64 wake
 		1000 64 poll:1000 64 poll
 		  100  4096  poll :100 4096 poll
 	END
-	for bad in 0 1001 -1 x 4294967297 '1 7' '1 4097' '1 64 spin' '1 64 Poll' '1 poll' '1 64 poll 1'; do
+	for bad in 0 1001 -1 x 4294967297 '1 7' '1 4097' '1 64 spin' '1 64 Poll' '1 wake' '1 64 poll 1'; do
 		within 30 answers 1 || fail 'no answer comes to 1'
 		fails 'Invalid argument' put "$bad" "$PING"
 		equal "result after '$bad'" "$(cat "$PING")" -
@@ -153,7 +154,7 @@ pings_beside_bytes() {
 	local wait asker
 	beside "$1"
 	seq 1 50000 >/tmp/bytes
-	for wait in sleep poll; do
+	for wait in sleep wake poll; do
 		asks "1000 4096 $wait"
 		asker=$!
 		back /tmp/bytes || fail 'other bytes came back'

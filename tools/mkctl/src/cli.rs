@@ -135,13 +135,14 @@ Exit status: 0 the other side closed, 1 its agent ended before, 4 the instance h
     /// answer to the one before.
     #[command(after_help = "\
 Without --poll it is the time of a message that finds the other side asleep, or nearly: a doorbell
-wakes the module, mk-agent looks now and then. With --poll both sides look without a pause, for up
-to 50 us, before they sleep: the time that the way itself takes.
+wakes the module, mk-agent looks now and then. A doorbell wakes this side as well, but with --wake it
+looks for the answer without a pause, for up to 50 us, before it sleeps. With --poll both sides do so:
+the time that the way itself takes.
 
 Examples:
   mkctl ping web
   mkctl ping web --poll --count 1000 --size 4096
-  mkctl ping web --json | jq .median_ns
+  mkctl ping web --wake --json | jq .median_ns
 
 Exit status: 0 all answers came, 4 nobody in it speaks to the host, or another ping of it runs,
 5 an answer did not come within a second.")]
@@ -152,8 +153,11 @@ Exit status: 0 all answers came, 4 nobody in it speaks to the host, or another p
         /// Bytes in each, 8 to 4096
         #[arg(short, long, value_name = "BYTES", default_value_t = 64, value_parser = clap::value_parser!(u16).range(8..=4096))]
         size: u16,
-        /// Do not sleep while the answer is on its way
+        /// Look for the answer before sleeping; the other side may sleep
         #[arg(long)]
+        wake: bool,
+        /// Both sides look before they sleep
+        #[arg(long, conflicts_with = "wake")]
         poll: bool,
         /// An object: name, count, bytes, wait, median_ns, p99_ns, max_ns
         #[arg(long)]
@@ -453,6 +457,7 @@ mod tests {
             "mkctl ping web --count 1001",
             "mkctl ping web --size 7",
             "mkctl ping web --size 4097",
+            "mkctl ping web --wake --poll",
         ] {
             let error = Cli::try_parse_from(line.split(' ')).err().expect(line);
             assert_eq!(error.exit_code(), 2, "{line}");

@@ -34,7 +34,7 @@ use error::{Kind, Result};
 use host::Host;
 use instance::{Instance, Order};
 use kexec::Kexec;
-use multikernel_portable::name::Name;
+use multikernel_portable::{name::Name, ping::Wait};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -101,11 +101,17 @@ fn obey(command: Command) -> Result<ExitCode> {
         Command::Ping {
             count,
             size,
+            wake,
             poll,
             json,
             name,
         } => {
-            let answers = ping::ping(&find(name)?, count, size, poll)?;
+            let wait = match (wake, poll) {
+                (_, true) => Wait::Poll,
+                (true, false) => Wait::Wake,
+                (false, false) => Wait::Sleep,
+            };
+            let answers = ping::ping(&find(name)?, count, size, wait)?;
             let text = if json {
                 format!("{:#}\n", answers.json())
             } else {

@@ -6,7 +6,7 @@ use crate::{
     error::{Error, Kind, Result},
     instance::{remedy, Instance, Order},
 };
-use multikernel_portable::name::Name;
+use multikernel_portable::{name::Name, ping::Wait};
 use rustix::io::Errno;
 use serde_json::{json, Value};
 use std::fmt;
@@ -28,8 +28,8 @@ pub struct Answers {
 /// # Errors
 ///
 /// As documented in sysfs-class-multikernel; with a remedy.
-pub fn ping(instance: &Instance, count: u16, bytes: u16, poll: bool) -> Result<Answers> {
-    let wait = if poll { "poll" } else { "sleep" };
+pub fn ping(instance: &Instance, count: u16, bytes: u16, wait: Wait) -> Result<Answers> {
+    let wait = wait.word();
     let order = format!("{count} {bytes} {wait}");
     let path = instance.class("ping");
     let written = instance.host.write(&path, &order);
@@ -153,14 +153,14 @@ mod tests {
     const STATE: &str = "/sys/class/multikernel/web/state";
 
     /// A file of a folder keeps what is behind the bytes that are written, as if it were the answer.
-    fn ping_in(file: &str, count: u16, poll: bool) -> Result<Answers> {
+    fn ping_in(file: &str, count: u16, wait: Wait) -> Result<Answers> {
         let tree = Tree::new(&[(PING, file), (STATE, "running\n")]);
-        ping(&tree.instance("web"), count, 64, poll)
+        ping(&tree.instance("web"), count, 64, wait)
     }
 
     #[test]
     fn answers_are_for_people_and_programs() {
-        let answers = ping_in("xx xx xxxxx 21249 29300 31000\n", 10, false).unwrap();
+        let answers = ping_in("xx xx xxxxx 21249 29300 31000\n", 10, Wait::Sleep).unwrap();
         assert_eq!(
             answers.to_string(),
             "web: 10 answers of 64 bytes, median 21.2 us, p99 29.3 us, max 31.0 us (sleep)"
@@ -170,7 +170,7 @@ mod tests {
             "median_ns": 21249, "p99_ns": 29300, "max_ns": 31000,
         });
         assert_eq!(answers.json(), expected);
-        let one = ping_in("x xx xxxx 987 1987 1002987\n", 1, true).unwrap();
+        let one = ping_in("x xx xxxx 987 1987 1002987\n", 1, Wait::Poll).unwrap();
         assert_eq!(
             one.to_string(),
             "web: 1 answer of 64 bytes, median 1.0 us, p99 2.0 us, max 1003.0 us (poll)"
@@ -186,7 +186,7 @@ mod tests {
             "xx xx xxxxx 1 2",
             "xx xx xxxxx 1 2 x",
         ] {
-            let error = ping_in(file, 10, false).unwrap_err();
+            let error = ping_in(file, 10, Wait::Sleep).unwrap_err();
             assert_eq!(error.kind, Kind::Failed, "{file}");
             assert!(error.to_string().contains("try again"), "{file}");
         }
@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn a_module_without_ping() {
         let tree = Tree::new(&[(STATE, "running")]);
-        let error = ping(&tree.instance("web"), 10, 64, false).unwrap_err();
+        let error = ping(&tree.instance("web"), 10, 64, Wait::Sleep).unwrap_err();
         assert_eq!(error.kind, Kind::NotReady);
     }
 }
