@@ -95,6 +95,8 @@ fn copy_sparse(
     }
     // The last page may be a hole, too.
     to.set_len(at).map_err(Failure::Write)?;
+    // What a full disk refuses late is told before the evidence is given up.
+    to.sync_all().map_err(Failure::Write)?;
     Ok(at)
 }
 
