@@ -56,7 +56,7 @@ impl<'i> Device<'i> {
             match error.kind {
                 Kind::NoInstance => Error::new(Kind::NotReady, error.what)
                     .add("The module that is loaded has no channel to instances"),
-                Kind::NotPermitted => error.add("It takes root with CAP_SYS_ADMIN"),
+                Kind::NotPermitted => error.add("It takes root, or who may open that file"),
                 _ => error,
             }
         })?;

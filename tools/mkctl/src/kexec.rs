@@ -15,6 +15,9 @@ use std::{
     process::{Command, Stdio},
 };
 
+/// What the distribution's is told for.
+const LACKS: &str = "lacks --multikernel";
+
 /// A kexec that knows instances.
 pub struct Kexec {
     pub path: PathBuf,
@@ -36,30 +39,45 @@ impl Kexec {
             let remedy = "Install kexec-tools with patches/kexec-tools (make kexec-tools) in PATH";
             Error::new(Kind::NotReady, what).add(remedy)
         };
-        let mut found = folders
+        let found = folders
             .map(|folder| folder.join("kexec"))
             .filter(|path| path.is_file())
-            .map(|path| Self { path })
-            .peekable();
-        // The distribution's does not know them.
-        let first = found.peek().map(|kexec| kexec.path.display().to_string());
-        found
-            .find(Self::knows_instances)
-            .ok_or_else(|| match first {
-                Some(path) => error(format!("{path} lacks --multikernel")),
-                None => error("there is no kexec".into()),
-            })
+            .map(|path| Self { path });
+        let mut why = Vec::new();
+        for kexec in found {
+            match kexec.lacks() {
+                None => return Ok(kexec),
+                Some(lack) => why.push(format!("{} {lack}", kexec.path.display())),
+            }
+        }
+        // The distribution's does not know them; one of ours that cannot run is what matters.
+        let at = why
+            .iter()
+            .position(|why| !why.ends_with(LACKS))
+            .unwrap_or(0);
+        Err(error(match why.get(at) {
+            Some(why) => why.clone(),
+            None => "there is no kexec".into(),
+        }))
     }
 
-    fn knows_instances(&self) -> bool {
+    /// Why it loads no instances, if it does not.
+    fn lacks(&self) -> Option<String> {
         let said = Command::new(&self.path)
             .arg("--help")
             .stdin(Stdio::null())
             .output();
-        said.is_ok_and(|said| {
-            let text = [said.stdout, said.stderr].concat();
-            String::from_utf8_lossy(&text).contains("--multikernel")
-        })
+        let said = match said {
+            Ok(said) => said,
+            Err(e) => return Some(format!("cannot run: {e}")),
+        };
+        let text = [said.stdout, said.stderr].concat();
+        let text = String::from_utf8_lossy(&text);
+        match text.lines().next() {
+            _ if text.contains("--multikernel") => None,
+            Some(line) if !said.status.success() => Some(format!("cannot run: {line}")),
+            _ => Some(LACKS.into()),
+        }
     }
 
     /// Loads a kernel.
@@ -169,8 +187,9 @@ mod tests {
             .current_dir(&folder)
             .args([
                 "-ec",
-                "mkdir none old new newer; printf '#!/bin/sh\\necho $0' >old/kexec; chmod +x old/kexec
-                for it in new newer; do cp old/kexec $it; echo '; echo --multikernel' >>$it/kexec; done",
+                "mkdir none old new newer broken; printf '#!/bin/sh\\necho $0' >old/kexec; chmod +x old/kexec
+                for it in new newer; do cp old/kexec $it; echo '; echo --multikernel' >>$it/kexec; done
+                printf '#!/bin/sh\\necho no libz; exit 127' >broken/kexec; chmod +x broken/kexec",
             ])
             .status();
         assert!(made.unwrap().success());
@@ -189,6 +208,8 @@ mod tests {
         assert_eq!(error(&names[..1]), "there is no kexec");
         let lacks = format!("{} lacks --multikernel", path("old").display());
         assert_eq!(error(&names[..2]), lacks);
+        let broken = format!("{} cannot run: no libz", path("broken").display());
+        assert_eq!(error(&["old", "broken"]), broken);
     }
 
     #[test]
