@@ -122,7 +122,7 @@ test_nobody_there() {
 	"$CTL" console it --wait 500ms </dev/null 2>/tmp/said && fail 'there is a console'
 	grep -q 'nobody in it gives a console' /tmp/said || fail "it says $(cat /tmp/said)"
 	"$CTL" recv it 2 --wait 500ms 2>/tmp/said && fail 'there is a port'
-	grep -q 'nobody is at the other end' /tmp/said || fail "it says $(cat /tmp/said)"
+	grep -q 'nobody at the other end has sent' /tmp/said || fail "it says $(cat /tmp/said)"
 	# The key that leaves is heard all the same.
 	talk <<-'TALK'
 		hear It waits for mk-agent

@@ -107,8 +107,11 @@ impl<'p> Port<'p> {
     fn wait(&self, flags: PollFlags) -> Result {
         let is_late = self.wait.is_some_and(|wait| self.began.elapsed() >= wait);
         if !self.connected && is_late {
-            let path = &self.device.path;
-            let what = format!("{path}: nobody is at the other end, and the time is up");
+            let what = match flags.contains(PollFlags::OUT) {
+                true => "nobody is at the other end",
+                false => "nobody at the other end has sent anything",
+            };
+            let what = format!("{}: {what}, and the time is up", self.device.path);
             return Err(Error::new(Kind::Timeout, what));
         }
         self.is_ready(&self.device.file, flags).map(drop)
