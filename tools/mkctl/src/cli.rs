@@ -97,7 +97,9 @@ Examples:
     /// Send a file, or stdin, to a port of an instance
     ///
     /// In the instance it is read from the socket /run/multikernel/portN, which mk-agent makes there. Waits
-    /// until somebody there connects, also when there is nothing to be sent.
+    /// until somebody there connects, also when there is nothing to be sent. Who reads there cannot tell what
+    /// was interrupted from what is done: send a length or a checksum along where that matters. Two who send
+    /// at once are mixed.
     #[command(after_help = "\
 Example:
   mkctl send web 2 data.tar                       # in web: mk-agent --connect 2 </dev/null | tar -x
@@ -115,6 +117,9 @@ Exit status: 0 all was sent, 1 the other side closed before, 4 the instance has 
         file: Option<PathBuf>,
     },
     /// Receive from a port of an instance, to stdout, until the other side closes
+    ///
+    /// A stream is read once: who is interrupted and begins again has the rest of it, and two who receive at
+    /// once have parts. --wait is for the first byte.
     #[command(after_help = "\
 Example:
   mkctl recv web 3 >answer                        # in web: mk-agent --connect 3 <answer
