@@ -17,11 +17,12 @@ use crate::{
     portable::{acpi, efi}, //
 };
 use kernel::{
+    cpu::CpuId,
     impl_has_hr_timer,
     prelude::*,
     sync::{
         atomic::{
-            ordering::{Acquire, Full},
+            ordering::{Acquire, Full, Relaxed},
             Atomic, //
         },
         Arc,
@@ -46,6 +47,8 @@ use kernel::{
 const PERIOD: Delta = Delta::from_millis(5);
 /// When the first and the second timer look first.
 const FIRST_LOOK: [Delta; 2] = [PERIOD, Delta::from_micros(7500)];
+/// Looks of both on one CPU after which another one is tried: a second's.
+const CROWDED: u32 = 400;
 
 /// What a spawn has asked for through its registers.
 #[derive(Copy, Clone, PartialEq, Eq)]
@@ -78,12 +81,18 @@ struct Sight {
     shared: SharedMemory,
     /// 0, or the [`Event`] seen.
     event: Atomic<u32>,
+    /// The CPU of each timer's last look.
+    places: [Atomic<u32>; 2],
+    /// Looks of both on one CPU.
+    crowded: Atomic<u32>,
 }
 
 /// A timer that looks.
 #[pin_data]
 struct Eye {
     sight: Arc<Sight>,
+    /// Which one of the two.
+    number: usize,
     #[pin]
     timer: HrTimer<Self>,
 }
@@ -108,6 +117,21 @@ impl Sight {
             Death::Panic => Some(Event::Panic),
             Death::Silence(_) => Some(Event::Silence),
         }
+    }
+}
+
+impl Sight {
+    /// Notes where this timer is. Whether the other one has been there for long enough to be moved: a
+    /// timer goes on elsewhere when its CPU goes offline.
+    fn is_crowded(&self, number: usize, cpu: u32) -> bool {
+        for (at, place) in self.places.iter().enumerate() {
+            if at == number {
+                place.store(cpu, Relaxed);
+            } else if place.load(Relaxed) == cpu {
+                return self.crowded.fetch_add(1, Relaxed) % CROWDED == CROWDED - 1;
+            }
+        }
+        false
     }
 }
 
@@ -136,52 +160,74 @@ impl Watch {
                 instance,
                 shared,
                 event: Atomic::new(0),
+                places: [Atomic::new(u32::MAX), Atomic::new(u32::MAX)],
+                crowded: Atomic::new(0),
             },
             GFP_KERNEL,
         )?;
-        let eye = || {
+        let eye = |number| {
             let sight = sight.clone();
-            let eye = pin_init!(Eye { sight, timer <- HrTimer::new() });
+            let eye = pin_init!(Eye { sight, number, timer <- HrTimer::new() });
             Arc::pin_init(eye, GFP_KERNEL)
         };
         Ok(Self {
-            eyes: [eye()?, eye()?],
+            eyes: [eye(0)?, eye(1)?],
             sight,
         })
     }
 
     /// Starts a timer on each of two CPUs of the host, different ones for `turn`s that follow one
     /// another. Where the host has only one, both run there; and where one of the two goes offline,
-    /// its timer moves.
+    /// its timer moves, to be moved again by [`Running::spread`].
     pub(crate) fn start(self, turn: u32) -> Running {
         let mut timers = [None, None];
-        let looks = self.eyes.into_iter().zip(FIRST_LOOK);
+        let looks = self.eyes.iter().zip(FIRST_LOOK);
         for ((number, timer), (eye, first)) in (0..).zip(&mut timers).zip(looks) {
             let cpu = x86::nth_online(turn.wrapping_add(number));
             x86::run_on(cpu, || *timer = Some(eye.clone().start(first)));
         }
         Running {
-            _timers: timers,
-            sight: self.sight,
+            timers,
+            watch: self,
+            turn,
         }
     }
 }
 
 /// A running watch; dropping it waits for the timers.
 pub(crate) struct Running {
-    _timers: [Option<ArcHrTimerHandle<Eye>>; 2],
-    sight: Arc<Sight>,
+    timers: [Option<ArcHrTimerHandle<Eye>>; 2],
+    watch: Watch,
+    turn: u32,
 }
 
 impl Running {
     /// What was seen, if anything.
     pub(crate) fn event(&self) -> Option<Event> {
-        match self.sight.event.load(Acquire) {
+        match self.watch.sight.event.load(Acquire) {
             0 => None,
             2 => Some(Event::Poweroff),
             3 => Some(Event::Silence),
             4 => Some(Event::Panic),
             _ => Some(Event::Reset),
+        }
+    }
+
+    /// Moves the second timer away from the CPU of the first, if it is there and the host has another
+    /// one. The first goes on looking meanwhile.
+    pub(crate) fn spread(&mut self) {
+        let [first, second] = &self.watch.sight.places;
+        let crowded = first.load(Relaxed);
+        if second.load(Relaxed) != crowded {
+            return;
+        }
+        let mut places = (0..2).map(|next| x86::nth_online(self.turn.wrapping_add(next)));
+        let free = places.find(|&cpu| cpu != crowded);
+        let ([_, timer], [_, eye]) = (&mut self.timers, &self.watch.eyes);
+        if let Some(cpu) = free {
+            // Waits for a look that is going on.
+            *timer = None;
+            x86::run_on(cpu, || *timer = Some(eye.clone().start(PERIOD)));
         }
     }
 }
@@ -196,6 +242,9 @@ impl HrTimerCallback for Eye {
         let sight = &this.sight;
         let Some(event) = sight.look() else {
             sight.instance.channel.tick(&sight.shared);
+            if sight.is_crowded(this.number, CpuId::current().as_u32()) {
+                sight.instance.wake();
+            }
             context.forward_now(PERIOD);
             return HrTimerRestart::Restart;
         };

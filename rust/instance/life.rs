@@ -246,6 +246,13 @@ impl Running {
         self.watch.as_ref().and_then(|watch| watch.event())
     }
 
+    /// See [`watch::Running::spread`].
+    pub(super) fn spread(&mut self) {
+        if let Some(watch) = &mut self.watch {
+            watch.spread();
+        }
+    }
+
     /// Replaces the image for the next start.
     pub(super) fn replace_image(&mut self, image: Image, boot_cpu: u32) {
         self.ready.image = image;

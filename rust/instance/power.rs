@@ -332,8 +332,8 @@ impl Instance {
         }
     }
 
-    /// The watch has stopped the CPUs, or the time for another start has come; called in hard
-    /// interrupt context.
+    /// The watch has stopped the CPUs, or is to be spread, or the time for another start has come; called
+    /// in hard interrupt context.
     pub(crate) fn wake(self: &Arc<Self>) {
         // Queued already is as good.
         let _ = self.host.queue.queue().enqueue(self.clone());
@@ -367,9 +367,9 @@ impl WorkItem for Instance {
         let mut life = this.life.lock();
         let lived = died - life.started;
         // It may have been stopped, and even started again, in between.
-        let reason = match &life.phase {
+        let reason = match &mut life.phase {
             Phase::Running(running) => match running.event() {
-                None => return,
+                None => return running.spread(),
                 Some(Event::Reset) => Reason::Reset,
                 Some(Event::Poweroff) => Reason::Poweroff,
                 Some(Event::Silence) => Reason::Lockup,

@@ -63,6 +63,30 @@ test_watch_outlives_its_cpu() {
 }
 not_running() { ! is_in "$1" running; }
 
+# Its two timers stay on two CPUs, as long as the host has two: those of one that goes offline come to
+# where the other one may be.
+test_watch_spreads() {
+	local cpu
+	need_cpus 6
+	[ -r /proc/timer_list ] || skip 'this kernel lists no timers'
+	spawn web 2-3 256M 7.3
+	equal 'CPUs that watch' "$(eyes | wc -l)" 2
+	for cpu in 1 4; do
+		offline "$cpu"
+		within 10 are_two || fail "without CPU $cpu they are on $(eyes | xargs)"
+	done
+	# There is no other one.
+	offline 5
+	within 10 is_one || fail "they are on $(eyes | xargs)"
+	online 1 4 5
+	within 10 are_two || fail "with all CPUs they are on $(eyes | xargs)"
+	order web kill
+	equal 'CPUs that watch' "$(eyes | wc -l)" 0
+}
+eyes() { awk '/^cpu:/ { cpu = $2 } /\[multikernel\]/ { print cpu }' /proc/timer_list | sort -u; }
+are_two() { [ "$(eyes | wc -l)" -eq 2 ]; }
+is_one() { [ "$(eyes)" = 0 ]; }
+
 # A memory block of which anything is lent cannot be taken out.
 test_lent_memory_stays() {
 	local block_size start end block
