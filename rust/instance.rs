@@ -32,7 +32,7 @@ use kernel::{
     new_work,
     prelude::*,
     sync::{
-        atomic::Atomic,
+        atomic::{ordering::Acquire, Atomic},
         Arc,
         Mutex,
         SpinLock, //
@@ -285,7 +285,15 @@ impl Instance {
         }
         self.not_hibernating(size)?;
         let node = pages::node_of(life.cpus.first().unwrap_or(0));
-        let memory = Memory::new(&self.name, size, node)?;
+        // Who takes the host down waits for us, and sends no signal.
+        let go_on = || match self.host.down.load(Acquire) {
+            0 => Ok(()),
+            _ => {
+                pr_err!("{}: memory {size}: the host goes down\n", self.name);
+                Err(EBUSY)
+            }
+        };
+        let memory = Memory::new(&self.name, size, node, go_on)?;
         let before = core::mem::replace(&mut self.view.lock().memory, memory.size());
         // Again, now that it can be seen: either we see the hibernation, or that sees the memory.
         if let Err(e) = self.not_hibernating(size) {

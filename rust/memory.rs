@@ -57,13 +57,18 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    /// Sets `size` bytes aside, near `node` if possible.
+    /// Sets `size` bytes aside, near `node` if possible, as long as `go_on` has no objection.
     ///
     /// # Errors
     ///
     /// EINVAL for a size of 0 or one that is no multiple of 2 MiB, ENOMEM when the host does not
-    /// have that much to spare, EINTR on a signal.
-    pub(crate) fn new(name: &Name, size: u64, node: i32) -> Result<Self> {
+    /// have that much to spare, EINTR on a signal, those of `go_on`.
+    pub(crate) fn new(
+        name: &Name,
+        size: u64,
+        node: i32,
+        go_on: impl Fn() -> Result,
+    ) -> Result<Self> {
         if size == 0 || size % GRANULE != 0 {
             pr_err!("{name}: memory {size}: give a multiple of 2M, at least 2M\n");
             return Err(EINVAL);
@@ -76,7 +81,7 @@ impl Memory {
             pr_err!("{name}: memory below 1 MiB is used up; remove another instance\n");
         })?;
         let low_pages = Pages::dma32(1)?;
-        let pieces = Self::collect(&mut promise, size, node).map_err(|e| {
+        let pieces = Self::collect(&mut promise, size, node, go_on).map_err(|e| {
             if e == ENOMEM {
                 return scattered(name, size);
             }
@@ -129,7 +134,12 @@ impl Memory {
         Ok(())
     }
 
-    fn collect(promise: &mut Promise, size: u64, node: i32) -> Result<KVec<Pages>> {
+    fn collect(
+        promise: &mut Promise,
+        size: u64,
+        node: i32,
+        go_on: impl Fn() -> Result,
+    ) -> Result<KVec<Pages>> {
         let mut pieces = KVec::new();
         let mut left = size;
         let mut piece = PIECE_MAX;
@@ -137,6 +147,7 @@ impl Memory {
             if pages::signal_pending() {
                 return Err(EINTR);
             }
+            go_on()?;
             match Pages::contig(piece.min(left), node) {
                 Ok(got) => {
                     promise.taken(got.range().size);
@@ -322,7 +333,7 @@ mod tests {
 
     fn memory(size: u64) -> Result<Memory> {
         let name = Name::new(b"kunit").map_err(|_| EINVAL)?;
-        Memory::new(&name, size, 0)
+        Memory::new(&name, size, 0, || Ok(()))
     }
 
     /// Sizes that cannot be served are refused with the errno of the ABI.
