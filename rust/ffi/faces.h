@@ -14,10 +14,8 @@
 
 struct config_item;
 struct device;
-struct file;
 struct mk_device;
 struct mk_misc;
-struct poll_table_struct;
 struct proc_dir_entry;
 struct seq_file;
 
@@ -79,7 +77,8 @@ struct mk_stream_ops {
 	/* Takes what there is, without waiting. */
 	ssize_t (*take)(const void *file, u8 *to, size_t len);
 	ssize_t (*write)(const void *file, const u8 *from, size_t len, bool nonblock);
-	u32 (*poll)(const void *stream, struct file *file, struct poll_table_struct *wait);
+	/* Of a struct file and a poll_table: Rust has them as void, and kCFI compares types. */
+	u32 (*poll)(const void *stream, void *file, void *table);
 	int (*resize)(const void *file, u16 rows, u16 columns);
 };
 
