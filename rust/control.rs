@@ -28,6 +28,17 @@ pub(crate) struct Faces {
     _class: Class,
 }
 
+impl Drop for Faces {
+    fn drop(&mut self) {
+        // No instance is left, and none can come. First, since the crash stop goes with the hooks, and
+        // the pages where CPUs wait soon after.
+        let cpus = cpu::unpark();
+        if !cpus.is_empty() {
+            pr_warn!("CPUs {cpus} answer no machine checks until they are online\n");
+        }
+    }
+}
+
 impl Faces {
     /// Shows the module to users.
     ///

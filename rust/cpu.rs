@@ -175,10 +175,15 @@ pub(crate) fn left(cpu: u32) {
 }
 
 /// Sends CPUs that are parked, or gave no proof of it, and are not online again, to where they need no
-/// page of ours: after an INIT they wait for a SIPI.
-pub(crate) fn unpark() {
+/// page of ours: after an INIT they wait for a SIPI. Which ones were parked.
+pub(crate) fn unpark() -> CpuSet {
     let _no_hotplug = HotplugReadLock::new();
+    let mut parked = CpuSet::default();
+    (1..MAX_CPUS as u32)
+        .filter(|&cpu| is_parked(cpu))
+        .for_each(|cpu| parked.insert(cpu));
     init_lent();
+    parked
 }
 
 /// Whether a CPU is in our page, and not on its way to the host.

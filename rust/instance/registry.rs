@@ -60,8 +60,6 @@ impl Drop for Open {
         drop(list);
         if let Some(host) = host {
             host.queue.drain();
-            // Its pages go with it.
-            cpu::unpark();
         }
     }
 }
@@ -149,7 +147,7 @@ pub(crate) fn host_down() {
         host.down.store(1, Release);
     }
     for_each(Instance::host_down);
-    cpu::unpark();
+    let _ = cpu::unpark();
 }
 
 /// 1 while the host is written to a disk, or becomes what was read from one. Programs may run for
