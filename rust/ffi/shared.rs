@@ -32,8 +32,8 @@ unsafe extern "C" {
 ///
 /// # Invariants
 ///
-/// `start` is aligned to a page and `size` bytes, whole words, are mapped there. No Rust reference
-/// to them exists.
+/// `start` is aligned to a page and `size` bytes, whole words, are mapped there. While one is in use no
+/// Rust reference to them exists.
 #[derive(Copy, Clone)]
 pub(crate) struct SharedMemory {
     start: NonNull<u8>,
@@ -50,7 +50,8 @@ impl SharedMemory {
     /// `range`, if it lies in `pages`.
     pub(crate) fn new(pages: &Pages, range: Range) -> Option<Self> {
         let start = NonNull::new(pages.address(range)?)?;
-        // SAFETY: `address` has checked it, and lent pages are not referred to while they are lent.
+        // SAFETY: `address` has checked it. It is used from when all is in place for a life until that is
+        // over, and meanwhile nothing refers to lent pages.
         Some(unsafe { Self::mapped(start, usize::try_from(range.size).ok()?) })
     }
 
