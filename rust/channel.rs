@@ -2,8 +2,8 @@
 
 //! One end of a channel to another kernel: see Documentation/wire-protocol.rst.
 //!
-//! Work is done by whoever comes: a thread that reads or writes, or the work queue, called by the
-//! doorbell, or by a timer for a peer that cannot ring.
+//! Work is done by whoever comes: a thread that reads or writes, that of the doorbell, or the work
+//! queue, called by a timer for a peer that cannot ring.
 
 mod live;
 mod orders;
@@ -24,7 +24,7 @@ use crate::{
     },
     portable::{
         channel::{
-            exchange::{Exchange, Then},
+            exchange::{Exchange, Served, Then},
             gate::Gates,
             heart::Heart,
             hello::{Offer, Verdict},
@@ -109,7 +109,7 @@ struct Inner {
     watched: u32,
     /// A thread reads again and again, and needs no doorbell.
     polling: bool,
-    /// It has, since [`Channel::serve`] looked.
+    /// It has, since [`Channel::serve_once`] looked.
     polled: bool,
     /// Threads that look again and again before they wait.
     eager: u32,
@@ -209,7 +209,8 @@ impl Channel {
     ) -> Result<Open> {
         let region = Region::new(memory.size()).ok_or(EINVAL)?;
         // Without a vector the timer does it, later.
-        let bell = Doorbell::new(self.name.as_str(), self.clone()).ok();
+        let trusts = self.role == Role::Spawn;
+        let bell = Doorbell::new(self.name.as_str(), trusts, self.clone()).ok();
         let told = bell.as_ref().and_then(Doorbell::address);
         let mut inner = self.inner.lock();
         // A mebibyte, and so kept from one life to the next.
@@ -276,12 +277,12 @@ impl Channel {
         self.changed.notify_all();
         if let Some(Live { exchange, bell, .. }) = live {
             self.inner.lock().buffer = Some(exchange.into_buffer());
-            // Waits for the interrupt, which does not wait for the lock.
+            // Waits for the interrupt, and its thread, which takes the lock.
             drop(bell);
         }
     }
 
-    /// Has [`Channel::serve`] called soon; in any context.
+    /// Has [`Channel::serve_once`] called soon; in any context.
     fn poke(self: &Arc<Self>) {
         // Queued already is as good.
         let _ = self.queue.queue().enqueue(self.clone());
@@ -300,11 +301,11 @@ impl Channel {
         }
     }
 
-    fn serve(self: &Arc<Self>) {
+    fn serve_once(self: &Arc<Self>) {
         let mut guard = self.inner.lock();
         let inner = &mut *guard;
         inner.polling &= core::mem::take(&mut inner.polled);
-        let mut again = self.turn(inner);
+        let mut again = self.turn_silently(inner, false).again;
         match &mut inner.live {
             Some(live) if live.exchange.lingers() => {
                 // The lock is held: others wait for as long.
@@ -341,6 +342,16 @@ impl Channel {
 
     /// As [`Channel::turn`], and perhaps who does it waits then.
     fn turn_and(&self, inner: &mut Inner, waits: bool) -> bool {
+        let served = self.turn_silently(inner, waits);
+        if served.news {
+            // Whoever takes it in, it may be for another one, who is not rung for again.
+            self.changed.notify_all();
+        }
+        served.again
+    }
+
+    /// As [`Channel::turn_and`], and others are told of news by the caller.
+    fn turn_silently(&self, inner: &mut Inner, waits: bool) -> Served {
         let then = if inner.writers > 0 {
             Then::SleepForRoom
         } else if (inner.polling || inner.eager > 0)
@@ -353,7 +364,7 @@ impl Channel {
             Then::Sleep
         };
         let Some(live) = &mut inner.live else {
-            return false;
+            return Served::default();
         };
         let tick = self.ticks.load(Relaxed);
         if core::mem::replace(&mut live.tick, tick) != tick {
@@ -365,7 +376,7 @@ impl Channel {
             self.death.store(1, Release);
         }
         if live.violated.is_some_and(|when| when.elapsed() < PENALTY) {
-            return false;
+            return Served::default();
         }
         let hello = self.role == Role::Spawn && live.come_back();
         let mut served = live.exchange.serve(&mut inner.gates, then);
@@ -397,14 +408,10 @@ impl Channel {
         let is_awaited = then == Then::SleepForRoom || inner.watched > 0;
         served.news |= is_awaited && self.signs.is_other_credit(&signs);
         self.signs.set(&signs);
-        if served.news {
-            // Whoever takes it in, it may be for another one, who is not rung for again.
-            self.changed.notify_all();
-        }
         if served.ring {
             live.ring();
         }
-        served.again
+        served
     }
 }
 
@@ -416,18 +423,22 @@ impl WorkItem for Channel {
     type Pointer = Arc<Self>;
 
     fn run(this: Arc<Self>) {
-        this.serve();
+        this.serve_once();
     }
 }
 
 impl Rung for Channel {
-    fn rung(this: ArcBorrow<'_, Self>) {
-        if this.waiters.load(Relaxed) > 0 {
-            // Who waits serves, and is there sooner than the queue. Should it have gone meanwhile, or
+    fn rung(this: ArcBorrow<'_, Self>) -> bool {
+        let is_awaited = this.waiters.load(Relaxed) > 0;
+        if is_awaited {
+            // Who waits serves, and is there as soon as the thread. Should it have gone meanwhile, or
             // count itself already and not sleep yet, the next tick sees what it left.
             this.changed.notify_all();
-        } else {
-            Arc::from(this).poke();
         }
+        !is_awaited
+    }
+
+    fn serve(this: ArcBorrow<'_, Self>) {
+        Self::serve_once(&this.into());
     }
 }

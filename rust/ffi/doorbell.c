@@ -9,6 +9,8 @@
 #include <linux/interrupt.h>
 #include <linux/irq.h>
 #include <linux/irqdomain.h>
+#include <linux/sched.h>
+#include <linux/sched/prio.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 
@@ -20,7 +22,9 @@
 
 struct mk_doorbell {
 	int virq;
-	void (*rung)(const void *data);
+	/* Its thread has the priority that it is to have. */
+	bool is_set;
+	const struct mk_doorbell_ops *ops;
 	const void *data;
 	char name[48];
 };
@@ -29,28 +33,43 @@ static irqreturn_t mk_doorbell_rung(int irq, void *arg)
 {
 	struct mk_doorbell *bell = arg;
 
-	bell->rung(bell->data);
+	return bell->ops->rung(bell->data) ? IRQ_WAKE_THREAD : IRQ_HANDLED;
+}
+
+/* In a thread of the interrupt's, on its CPU, which begins as a real-time one. */
+static irqreturn_t mk_doorbell_serve(int irq, void *arg)
+{
+	struct mk_doorbell *bell = arg;
+
+	if (!bell->is_set)
+		sched_set_normal(current, MIN_NICE);
+	bell->is_set = true;
+	bell->ops->serve(bell->data);
 	return IRQ_HANDLED;
 }
 
-/* NULL when there is no vector left. */
-struct mk_doorbell *mk_doorbell_new(const char *name, size_t len,
-				    void (*rung)(const void *data), const void *data)
+/*
+ * NULL when there is no vector left. Only a peer that is trusted is served in
+ * real time: it rings as often as it likes.
+ */
+struct mk_doorbell *mk_doorbell_new(const char *name, size_t len, bool realtime,
+				    const struct mk_doorbell_ops *ops, const void *data)
 {
 	struct mk_doorbell *bell = kzalloc_obj(*bell);
 	struct irq_alloc_info info = { };
 
 	if (!bell)
 		return NULL;
-	bell->rung = rung;
+	bell->is_set = realtime;
+	bell->ops = ops;
 	bell->data = data;
 	snprintf(bell->name, sizeof(bell->name), "multikernel:%.*s", (int)len, name);
 	bell->virq = irq_domain_alloc_irqs(x86_vector_domain, 1, NUMA_NO_NODE, &info);
 	if (bell->virq < 0)
 		goto free;
 	irq_set_handler(bell->virq, handle_edge_irq);
-	/* It may become a thread, where the kernel makes threads of them: it wakes others. */
-	if (request_irq(bell->virq, mk_doorbell_rung, IRQF_NOBALANCING, bell->name, bell))
+	if (request_threaded_irq(bell->virq, mk_doorbell_rung, mk_doorbell_serve, IRQF_NOBALANCING,
+				 bell->name, bell))
 		goto free_virq;
 	return bell;
 free_virq:
@@ -60,7 +79,7 @@ free:
 	return NULL;
 }
 
-/* Waits for the handler. */
+/* Waits for both handlers. */
 void mk_doorbell_free(struct mk_doorbell *bell)
 {
 	free_irq(bell->virq, bell);

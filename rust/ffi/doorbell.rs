@@ -4,7 +4,7 @@
 
 use super::attribute;
 use crate::portable::channel::hello;
-use core::ptr::NonNull;
+use core::{marker::PhantomData, ptr::NonNull};
 use kernel::{
     prelude::*,
     sync::{Arc, ArcBorrow},
@@ -15,11 +15,19 @@ use kernel::{
 #[repr(C)]
 struct RawDoorbell(Opaque<()>);
 
+/// `struct mk_doorbell_ops`.
+#[repr(C)]
+struct Ops {
+    rung: unsafe extern "C" fn(*const c_void) -> bool,
+    serve: unsafe extern "C" fn(*const c_void),
+}
+
 unsafe extern "C" {
     fn mk_doorbell_new(
         name: *const u8,
         len: usize,
-        rung: unsafe extern "C" fn(*const c_void),
+        realtime: bool,
+        ops: &'static Ops,
         data: *const c_void,
     ) -> *mut RawDoorbell;
     fn mk_doorbell_free(bell: *mut RawDoorbell);
@@ -29,13 +37,18 @@ unsafe extern "C" {
 /// Who can be rung.
 pub(crate) trait Rung: Send + Sync + 'static {
     /// Called in hard interrupt context, or as an interrupt's thread, at any time and as often as
-    /// the peer likes.
-    fn rung(this: ArcBorrow<'_, Self>)
+    /// the peer likes. Whether [`Rung::serve`] is to be called.
+    fn rung(this: ArcBorrow<'_, Self>) -> bool
+    where
+        Self: Sized;
+
+    /// Called by the interrupt's thread, once for any number of rings before.
+    fn serve(this: ArcBorrow<'_, Self>)
     where
         Self: Sized;
 }
 
-/// A vector. Dropping it waits for the handler, so it must not happen there.
+/// A vector, and the thread of its interrupt. Dropping it waits for both, so it must not happen there.
 pub(crate) struct Doorbell {
     raw: NonNull<RawDoorbell>,
     data: *const c_void,
@@ -48,41 +61,61 @@ unsafe impl Send for Doorbell {}
 // SAFETY: `&self` only reads where the vector is.
 unsafe impl Sync for Doorbell {}
 
+struct Callbacks<T>(PhantomData<T>);
+
+/// Where C calls us; `data` is what [`attribute::give`] gave.
+impl<T: Rung> Callbacks<T> {
+    const OPS: Ops = Ops {
+        rung: Self::rung,
+        serve: Self::serve,
+    };
+
+    /// # Safety
+    ///
+    /// As for [`attribute::borrow`], during the call.
+    unsafe extern "C" fn rung(data: *const c_void) -> bool {
+        // SAFETY: By the function's contract.
+        T::rung(unsafe { attribute::borrow(data) })
+    }
+
+    /// # Safety
+    ///
+    /// As for [`attribute::borrow`], during the call.
+    unsafe extern "C" fn serve(data: *const c_void) {
+        // SAFETY: By the function's contract.
+        T::serve(unsafe { attribute::borrow(data) });
+    }
+
+    /// # Safety
+    ///
+    /// As for [`attribute::take_back`].
+    unsafe fn give_back(data: *const c_void) {
+        // SAFETY: By the function's contract.
+        drop(unsafe { attribute::take_back::<T>(data) });
+    }
+}
+
 impl Doorbell {
-    /// Asks for a vector, which shows as "multikernel:name" in /proc/interrupts.
+    /// Asks for a vector, which shows as "multikernel:name" in /proc/interrupts. Its thread is a
+    /// real-time one if whoever rings is trusted not to do so without end.
     ///
     /// # Errors
     ///
     /// ENOSPC when there is none, ENOMEM.
-    pub(crate) fn new<T: Rung>(name: &str, who: Arc<T>) -> Result<Self> {
-        /// # Safety
-        ///
-        /// As for [`attribute::take_back`].
-        unsafe fn give_back<T>(data: *const c_void) {
-            // SAFETY: By the function's contract.
-            drop(unsafe { attribute::take_back::<T>(data) });
-        }
-
-        /// # Safety
-        ///
-        /// As for [`attribute::borrow`], during the call.
-        unsafe extern "C" fn rung<T: Rung>(data: *const c_void) {
-            // SAFETY: By the function's contract.
-            T::rung(unsafe { attribute::borrow(data) });
-        }
-
+    pub(crate) fn new<T: Rung>(name: &str, realtime: bool, who: Arc<T>) -> Result<Self> {
         let data = attribute::give(who);
+        let ops = &Callbacks::<T>::OPS;
         // SAFETY: C copies the name; `data` is there until the interrupt is freed.
-        let raw = unsafe { mk_doorbell_new(name.as_ptr(), name.len(), rung::<T>, data) };
+        let raw = unsafe { mk_doorbell_new(name.as_ptr(), name.len(), realtime, ops, data) };
         match NonNull::new(raw) {
             Some(raw) => Ok(Self {
                 raw,
                 data,
-                give_back: give_back::<T>,
+                give_back: Callbacks::<T>::give_back,
             }),
             None => {
                 // SAFETY: Nothing came to be that could use it.
-                unsafe { give_back::<T>(data) };
+                unsafe { Callbacks::<T>::give_back(data) };
                 Err(ENOSPC)
             }
         }

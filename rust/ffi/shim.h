@@ -36,8 +36,15 @@ bool mk_in_compat_syscall(void);
 
 /* doorbell.c */
 struct mk_doorbell;
-struct mk_doorbell *mk_doorbell_new(const char *name, size_t len,
-				    void (*rung)(const void *data), const void *data);
+struct mk_doorbell_ops {
+	/* In hard interrupt context; whether there is something to serve. */
+	bool (*rung)(const void *data);
+	/* May sleep. */
+	void (*serve)(const void *data);
+};
+
+struct mk_doorbell *mk_doorbell_new(const char *name, size_t len, bool realtime,
+				    const struct mk_doorbell_ops *ops, const void *data);
 void mk_doorbell_free(struct mk_doorbell *bell);
 u64 mk_doorbell_address(const struct mk_doorbell *bell);
 
