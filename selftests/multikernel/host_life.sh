@@ -26,6 +26,7 @@ test_module_goes_before_its_cpus_are_back() {
 	order web unload
 	rmdir "$CONFIGFS/web"
 	rmmod multikernel
+	logged 'CPUs 2-3 answer no machine checks' || fail 'the log does not name the CPUs'
 	# Whoever has the page now, no CPU runs in it.
 	online 2 3
 	host_goes_on
