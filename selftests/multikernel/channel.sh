@@ -296,11 +296,20 @@ test_module_pings_beside_bytes() { pings_beside_bytes module; }
 test_agent_pings_beside_bytes() { pings_beside_bytes agent; }
 test_module_death_in_a_ping() { death_in_a_ping module; }
 test_agent_death_in_a_ping() { death_in_a_ping agent; }
-# in_one_life END: a kernel takes longer to start than most of these
+# in_one_life END: a kernel takes longer to start than most of these; with MK_WHOLE those that take lives of
+# their own, too
 in_one_life() {
+	local group
 	bytes_come_back "$1"
 	pings "$1"
 	stop_is_a_poweroff "$1"
+	[ -n "${MK_WHOLE:-}" ] || return 0
+	for group in pings_beside_bytes errors nonblocking death_in_a_ping; do
+		say "$group"
+		exec 8>&-
+		destroy it
+		"$group" "$1"
+	done
 }
 test_agent_in_6_12() { in_one_life agent-6.12; }
 test_agent_in_6_18() { in_one_life agent-6.18; }
