@@ -47,8 +47,8 @@ use kernel::{
 const PERIOD: Delta = Delta::from_millis(5);
 /// When the first and the second timer look first.
 const FIRST_LOOK: [Delta; 2] = [PERIOD, Delta::from_micros(7500)];
-/// Looks of both on one CPU after which another one is tried: a second's.
-const CROWDED: u32 = 400;
+/// Looks of the second one on the CPU of the first after which another one is tried: a second's.
+const CROWDED: u32 = 200;
 
 /// What a spawn has asked for through its registers.
 #[derive(Copy, Clone, PartialEq, Eq)]
@@ -83,7 +83,7 @@ struct Sight {
     event: Atomic<u32>,
     /// The CPU of each timer's last look.
     places: [Atomic<u32>; 2],
-    /// Looks of both on one CPU.
+    /// Looks of the second one there.
     crowded: Atomic<u32>,
 }
 
@@ -121,17 +121,17 @@ impl Sight {
 }
 
 impl Sight {
-    /// Notes where this timer is. Whether the other one has been there for long enough to be moved: a
-    /// timer goes on elsewhere when its CPU goes offline.
+    /// Notes where this timer is. Whether it is the second one, and has been with the first for so long
+    /// that it is to be moved, now, so that they still look in turn: a timer goes on elsewhere when its CPU
+    /// goes offline.
     fn is_crowded(&self, number: usize, cpu: u32) -> bool {
-        for (at, place) in self.places.iter().enumerate() {
-            if at == number {
-                place.store(cpu, Relaxed);
-            } else if place.load(Relaxed) == cpu {
-                return self.crowded.fetch_add(1, Relaxed) % CROWDED == CROWDED - 1;
-            }
+        if let Some(place) = self.places.get(number) {
+            place.store(cpu, Relaxed);
         }
-        false
+        let [first, _] = &self.places;
+        number == 1
+            && first.load(Relaxed) == cpu
+            && self.crowded.fetch_add(1, Relaxed) % CROWDED == CROWDED - 1
     }
 }
 
