@@ -19,7 +19,7 @@ mkdir -p "$CACHE" 2>/dev/null || {
 CACHE=$(cd "$CACHE" && pwd)
 # What is removed in it is ours: a folder with something in it is taken for that only where it says so.
 if found=$(ls -A "$CACHE") && [ ! -e "$CACHE/.multikernel" ]; then
-	[ -z "$found" ] || [ "$CACHE" = "${XDG_CACHE_HOME:-$HOME/.cache}/multikernel" ] || {
+	[ -z "$found" ] || [ "$CACHE" -ef "${XDG_CACHE_HOME:-${HOME:-}/.cache}/multikernel" ] || {
 		printf 'error: the cache folder %s has files of somebody else\n' "$CACHE" >&2
 		printf '  Set MULTIKERNEL_CACHE to a new or empty folder. If it is a cache of ours: touch %s/.multikernel\n' "$CACHE" >&2
 		exit 1
