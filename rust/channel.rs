@@ -2,8 +2,8 @@
 
 //! One end of a channel to another kernel: see Documentation/wire-protocol.rst.
 //!
-//! Work is done by whoever comes: a thread that reads or writes, that of the doorbell, or the work
-//! queue, called by a timer for a peer that cannot ring.
+//! Work is done by whoever comes: a thread that reads or writes, that of a spawn's doorbell, or the work
+//! queue, called by a host's doorbell, or by a timer for a peer that cannot ring.
 
 mod live;
 mod orders;
@@ -209,8 +209,8 @@ impl Channel {
     ) -> Result<Open> {
         let region = Region::new(memory.size()).ok_or(EINVAL)?;
         // Without a vector the timer does it, later.
-        let trusts = self.role == Role::Spawn;
-        let bell = Doorbell::new(self.name.as_str(), trusts, self.clone()).ok();
+        let has_thread = self.role == Role::Spawn;
+        let bell = Doorbell::new(self.name.as_str(), has_thread, self.clone()).ok();
         let told = bell.as_ref().and_then(Doorbell::address);
         let mut inner = self.inner.lock();
         // A mebibyte, and so kept from one life to the next.
@@ -429,13 +429,17 @@ impl WorkItem for Channel {
 
 impl Rung for Channel {
     fn rung(this: ArcBorrow<'_, Self>) -> bool {
-        let is_awaited = this.waiters.load(Relaxed) > 0;
-        if is_awaited {
-            // Who waits serves, and is there as soon as the thread. Should it have gone meanwhile, or
-            // count itself already and not sleep yet, the next tick sees what it left.
+        if this.waiters.load(Relaxed) > 0 {
+            // Who waits serves, and is there sooner than others. Should it have gone meanwhile, or count
+            // itself already and not sleep yet, the next tick sees what it left.
             this.changed.notify_all();
+            return false;
         }
-        !is_awaited
+        let has_thread = this.role == Role::Spawn;
+        if !has_thread {
+            Arc::from(this).poke();
+        }
+        has_thread
     }
 
     fn serve(this: ArcBorrow<'_, Self>) {

@@ -9,8 +9,6 @@
 #include <linux/interrupt.h>
 #include <linux/irq.h>
 #include <linux/irqdomain.h>
-#include <linux/sched.h>
-#include <linux/sched/prio.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 
@@ -22,8 +20,6 @@
 
 struct mk_doorbell {
 	int virq;
-	/* Its thread has the priority that it is to have. */
-	bool is_set;
 	const struct mk_doorbell_ops *ops;
 	const void *data;
 	char name[48];
@@ -36,23 +32,20 @@ static irqreturn_t mk_doorbell_rung(int irq, void *arg)
 	return bell->ops->rung(bell->data) ? IRQ_WAKE_THREAD : IRQ_HANDLED;
 }
 
-/* In a thread of the interrupt's, on its CPU, which begins as a real-time one. */
+/* In a thread of the interrupt's, on its CPU: a real-time one. */
 static irqreturn_t mk_doorbell_serve(int irq, void *arg)
 {
 	struct mk_doorbell *bell = arg;
 
-	if (!bell->is_set)
-		sched_set_normal(current, MIN_NICE);
-	bell->is_set = true;
 	bell->ops->serve(bell->data);
 	return IRQ_HANDLED;
 }
 
 /*
- * NULL when there is no vector left. Only a peer that is trusted is served in
- * real time: it rings as often as it likes.
+ * NULL when there is no vector left. Only a doorbell of a peer that is trusted
+ * has a thread: it rings as often as it likes.
  */
-struct mk_doorbell *mk_doorbell_new(const char *name, size_t len, bool realtime,
+struct mk_doorbell *mk_doorbell_new(const char *name, size_t len, bool has_thread,
 				    const struct mk_doorbell_ops *ops, const void *data)
 {
 	struct mk_doorbell *bell = kzalloc_obj(*bell);
@@ -60,7 +53,6 @@ struct mk_doorbell *mk_doorbell_new(const char *name, size_t len, bool realtime,
 
 	if (!bell)
 		return NULL;
-	bell->is_set = realtime;
 	bell->ops = ops;
 	bell->data = data;
 	snprintf(bell->name, sizeof(bell->name), "multikernel:%.*s", (int)len, name);
@@ -68,8 +60,10 @@ struct mk_doorbell *mk_doorbell_new(const char *name, size_t len, bool realtime,
 	if (bell->virq < 0)
 		goto free;
 	irq_set_handler(bell->virq, handle_edge_irq);
-	if (request_threaded_irq(bell->virq, mk_doorbell_rung, mk_doorbell_serve, IRQF_NOBALANCING,
-				 bell->name, bell))
+	/* Nor is a doorbell that rings while the thread is at it a broken device's, to be switched off. */
+	irq_set_status_flags(bell->virq, IRQ_IS_POLLED);
+	if (request_threaded_irq(bell->virq, mk_doorbell_rung, has_thread ? mk_doorbell_serve : NULL,
+				 IRQF_NOBALANCING, bell->name, bell))
 		goto free_virq;
 	return bell;
 free_virq:

@@ -26,7 +26,7 @@ unsafe extern "C" {
     fn mk_doorbell_new(
         name: *const u8,
         len: usize,
-        realtime: bool,
+        has_thread: bool,
         ops: &'static Ops,
         data: *const c_void,
     ) -> *mut RawDoorbell;
@@ -37,18 +37,18 @@ unsafe extern "C" {
 /// Who can be rung.
 pub(crate) trait Rung: Send + Sync + 'static {
     /// Called in hard interrupt context, or as an interrupt's thread, at any time and as often as
-    /// the peer likes. Whether [`Rung::serve`] is to be called.
+    /// the peer likes. Whether [`Rung::serve`] is to be called; only if the doorbell has a thread.
     fn rung(this: ArcBorrow<'_, Self>) -> bool
     where
         Self: Sized;
 
-    /// Called by the interrupt's thread, once for any number of rings before.
+    /// Called by the doorbell's thread, once for any number of rings before.
     fn serve(this: ArcBorrow<'_, Self>)
     where
         Self: Sized;
 }
 
-/// A vector, and the thread of its interrupt. Dropping it waits for both, so it must not happen there.
+/// A vector, and perhaps a thread of its interrupt. Dropping it waits for both, so it must not happen there.
 pub(crate) struct Doorbell {
     raw: NonNull<RawDoorbell>,
     data: *const c_void,
@@ -96,17 +96,17 @@ impl<T: Rung> Callbacks<T> {
 }
 
 impl Doorbell {
-    /// Asks for a vector, which shows as "multikernel:name" in /proc/interrupts. Its thread is a
-    /// real-time one if whoever rings is trusted not to do so without end.
+    /// Asks for a vector, which shows as "multikernel:name" in /proc/interrupts. It may have a thread, a
+    /// real-time one, if whoever rings is trusted not to do so without end.
     ///
     /// # Errors
     ///
     /// ENOSPC when there is none, ENOMEM.
-    pub(crate) fn new<T: Rung>(name: &str, realtime: bool, who: Arc<T>) -> Result<Self> {
+    pub(crate) fn new<T: Rung>(name: &str, has_thread: bool, who: Arc<T>) -> Result<Self> {
         let data = attribute::give(who);
         let ops = &Callbacks::<T>::OPS;
         // SAFETY: C copies the name; `data` is there until the interrupt is freed.
-        let raw = unsafe { mk_doorbell_new(name.as_ptr(), name.len(), realtime, ops, data) };
+        let raw = unsafe { mk_doorbell_new(name.as_ptr(), name.len(), has_thread, ops, data) };
         match NonNull::new(raw) {
             Some(raw) => Ok(Self {
                 raw,

@@ -37,13 +37,13 @@ bool mk_in_compat_syscall(void);
 /* doorbell.c */
 struct mk_doorbell;
 struct mk_doorbell_ops {
-	/* In hard interrupt context; whether there is something to serve. */
+	/* In hard interrupt context; whether to serve, if it has a thread. */
 	bool (*rung)(const void *data);
 	/* May sleep. */
 	void (*serve)(const void *data);
 };
 
-struct mk_doorbell *mk_doorbell_new(const char *name, size_t len, bool realtime,
+struct mk_doorbell *mk_doorbell_new(const char *name, size_t len, bool has_thread,
 				    const struct mk_doorbell_ops *ops, const void *data);
 void mk_doorbell_free(struct mk_doorbell *bell);
 u64 mk_doorbell_address(const struct mk_doorbell *bell);
