@@ -154,7 +154,7 @@ pings_beside_bytes() {
 	local wait asker
 	beside "$1"
 	seq 1 50000 >/tmp/bytes
-	for wait in sleep wake poll; do
+	for wait in sleep poll; do
 		asks "1000 4096 $wait"
 		asker=$!
 		back /tmp/bytes || fail 'other bytes came back'
