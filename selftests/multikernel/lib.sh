@@ -191,6 +191,7 @@ host_goes_on() {
 need_faults() {
 	[ -r "${MK_FAULTS:-}/payload" ] || skip 'needs what scripts/build-faults makes (MK_FAULTS)'
 	[ -n "$INITRD" ] || skip 'needs an initramfs (MK_INITRD)'
+	[ "$INITRD" != /tmp/initrd ] || return 0
 	cat "$MK_FAULTS/modules.cpio" "$INITRD" >/tmp/initrd
 	INITRD=/tmp/initrd
 }
