@@ -50,6 +50,7 @@ struct mk_doorbell *mk_doorbell_new(const char *name, size_t len, bool has_threa
 {
 	struct mk_doorbell *bell = kzalloc_obj(*bell);
 	struct irq_alloc_info info = { };
+	irq_handler_t serve;
 
 	if (!bell)
 		return NULL;
@@ -60,10 +61,11 @@ struct mk_doorbell *mk_doorbell_new(const char *name, size_t len, bool has_threa
 	if (bell->virq < 0)
 		goto free;
 	irq_set_handler(bell->virq, handle_edge_irq);
-	/* Nor is a doorbell that rings while the thread is at it a broken device's, to be switched off. */
+	/* One that rings while the thread is at it is no broken device's, to be switched off. */
 	irq_set_status_flags(bell->virq, IRQ_IS_POLLED);
-	if (request_threaded_irq(bell->virq, mk_doorbell_rung, has_thread ? mk_doorbell_serve : NULL,
-				 IRQF_NOBALANCING, bell->name, bell))
+	serve = has_thread ? mk_doorbell_serve : NULL;
+	if (request_threaded_irq(bell->virq, mk_doorbell_rung, serve, IRQF_NOBALANCING, bell->name,
+				 bell))
 		goto free_virq;
 	return bell;
 free_virq:
