@@ -209,8 +209,7 @@ impl Channel {
     ) -> Result<Open> {
         let region = Region::new(memory.size()).ok_or(EINVAL)?;
         // Without a vector the timer does it, later.
-        let has_thread = self.role == Role::Spawn;
-        let bell = Doorbell::new(self.name.as_str(), has_thread, self.clone()).ok();
+        let bell = Doorbell::new(self.name.as_str(), self.trusts(), self.clone()).ok();
         let told = bell.as_ref().and_then(Doorbell::address);
         let mut inner = self.inner.lock();
         // A mebibyte, and so kept from one life to the next.
@@ -299,6 +298,11 @@ impl Channel {
         {
             self.poke();
         }
+    }
+
+    /// Whether the peer rings for a thread of the doorbell: a spawn's host, which owns the machine.
+    fn trusts(&self) -> bool {
+        self.role == Role::Spawn
     }
 
     fn serve_once(self: &Arc<Self>) {
@@ -435,11 +439,10 @@ impl Rung for Channel {
             this.changed.notify_all();
             return false;
         }
-        let has_thread = this.role == Role::Spawn;
-        if !has_thread {
+        if !this.trusts() {
             Arc::from(this).poke();
         }
-        has_thread
+        this.trusts()
     }
 
     fn serve(this: ArcBorrow<'_, Self>) {

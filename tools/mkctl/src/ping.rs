@@ -175,6 +175,8 @@ mod tests {
             one.to_string(),
             "web: 1 answer of 64 bytes, median 1.0 us, p99 2.0 us, max 1003.0 us (poll)"
         );
+        let woken = ping_in("x xx xxxx 987 1987 1002987\n", 1, Wait::Wake).unwrap();
+        assert_eq!(woken.json()["wait"], "wake");
     }
 
     #[test]
