@@ -6,8 +6,9 @@
  * tells the time stamp counter, the one clock that all kernels of a machine share, and dies by the
  * last word of its command line.
  * As any other process, deaths FOLDER LIVES [CPU], it starts the instance so often, waits until
- * it is dead, and tells when its uevent and poll(2) said so, the state and the reason. With a CPU
- * it starts it there, and then keeps that CPU from all interrupts for a second (modules/faults.c).
+ * it is dead, and tells when poll(2), its uevent and /proc/multikernel said so, the state and the
+ * reason. The table is read when one of the others has spoken. With a CPU it starts it there, and
+ * then keeps that CPU from all interrupts for a second (modules/faults.c).
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -105,12 +106,21 @@ static int alive(const char *state)
 	return !strcmp(state, "running") || !strcmp(state, "starting");
 }
 
+/* Whether the table, which has no other instance, tells of a death. */
+static int shown_dead(void)
+{
+	char table[1024];
+
+	get("/proc", "multikernel", table, sizeof(table));
+	return *table && !strstr(table, " running ") && !strstr(table, " starting ");
+}
+
 /* A life; what it says of it is one line on the console. */
 static int live(const char *folder, int late)
 {
 	struct sockaddr_nl address = { .nl_family = AF_NETLINK, .nl_groups = 1 };
 	struct pollfd watched[2] = { { .events = POLLPRI }, { .events = POLLIN } };
-	unsigned long long polled = 0, event = 0;
+	unsigned long long polled = 0, event = 0, shown = 0;
 	char path[128], state[32], reason[64], message[2048];
 
 	watched[1].fd = socket(AF_NETLINK, SOCK_DGRAM, NETLINK_KOBJECT_UEVENT);
@@ -128,7 +138,9 @@ static int live(const char *folder, int late)
 		state[len > 0 ? len - 1 : 0] = '\0';
 		if (!polled && !alive(state))
 			polled = tsc();
-		if (polled && event)
+		if (!shown && (polled || event) && shown_dead())
+			shown = tsc();
+		if (polled && event && shown)
 			break;
 		if (poll(watched, 2, DEADLINE_MS) <= 0)
 			break;
@@ -138,7 +150,7 @@ static int live(const char *folder, int late)
 	}
 	close(watched[0].fd);
 	close(watched[1].fd);
-	printf("death: %016llx %016llx %s %s\n", polled, event, state,
+	printf("death: %016llx %016llx %016llx %s %s\n", polled, event, shown, state,
 	       get(folder, "reason", reason, sizeof(reason)));
 	return polled != 0;
 }
