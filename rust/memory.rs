@@ -96,25 +96,9 @@ impl Memory {
         if merged > layout::PIECES_MAX {
             return Err(scattered(name, size));
         }
-        let mut resources = KVec::new();
-        for range in &ranges {
-            // Where two memory devices meet there are two resources, and none can be in both: then
-            // the pieces get one each, which are of one device.
-            if Self::label(name, &mut resources, range).is_ok() {
-                continue;
-            }
-            for piece in pieces
-                .iter()
-                .map(Pages::range)
-                .filter(|piece| range.contains(piece))
-            {
-                Self::label(name, &mut resources, &piece).inspect_err(|_| {
-                    pr_err!(
-                        "{name}: memory: /proc/iomem has something else where it is; try again\n"
-                    );
-                })?;
-            }
-        }
+        let resources = Self::label_all(name, &low_chunk, &ranges, &pieces).inspect_err(|_| {
+            pr_err!("{name}: memory: /proc/iomem has something else where it is; try again\n");
+        })?;
         Ok(Self {
             _resources: resources,
             low_chunk,
@@ -125,6 +109,29 @@ impl Memory {
             life: LIVES.fetch_add(1, Relaxed),
             used: false,
         })
+    }
+
+    /// Shows in /proc/iomem whose all of this is.
+    fn label_all(
+        name: &Name,
+        low_chunk: &Pages,
+        ranges: &[Range],
+        pieces: &[Pages],
+    ) -> Result<KVec<Resource>> {
+        let mut resources = KVec::new();
+        Self::label(name, &mut resources, &low_chunk.range())?;
+        for range in ranges {
+            // Where two memory devices meet there are two resources, and none can be in both: then
+            // the pieces get one each, which are of one device.
+            if Self::label(name, &mut resources, range).is_ok() {
+                continue;
+            }
+            let within = |piece: &Range| range.contains(piece);
+            for piece in pieces.iter().map(Pages::range).filter(within) {
+                Self::label(name, &mut resources, &piece)?;
+            }
+        }
+        Ok(resources)
     }
 
     /// Adds a line to /proc/iomem.

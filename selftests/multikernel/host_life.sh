@@ -97,6 +97,8 @@ test_lent_memory_stays() {
 	spawn web 2-3 256M 7.3
 	ticks 60 web
 	while read -r start end; do
+		# That block has holes, and is never taken out.
+		((0x$start >= 1 << 20)) || continue
 		for ((block = 0x$start / block_size; block <= 0x$end / block_size; block++)); do
 			say "block $block of $start-$end"
 			fails 'Device or resource busy' put offline "/sys/devices/system/memory/memory$block/state"

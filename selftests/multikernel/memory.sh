@@ -6,10 +6,10 @@
 
 GIB4=$((1 << 32))
 
-# ranges NAME: "start end" of each of its ranges, decimal, the end not included
+# ranges NAME: "start end" of each of its ranges above 1 MiB, decimal, the end not included
 ranges() {
 	sed -n "s/^ *\([0-9a-f]*\)-\([0-9a-f]*\) : multikernel $1\$/\1 \2/p" /proc/iomem |
-		while read -r start end; do echo "$((0x$start)) $((0x$end + 1))"; done
+		while read -r start end; do ((0x$start < 1 << 20)) || echo "$((0x$start)) $((0x$end + 1))"; done
 }
 # total NAME: MiB
 total() { ranges "$1" | awk '{ sum += $2 - $1 } END { print sum / 1048576 }'; }

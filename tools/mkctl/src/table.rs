@@ -37,15 +37,6 @@ impl Table {
         }
     }
 
-    /// The cells of a column.
-    pub fn column<'t>(&'t self, name: &str) -> impl Iterator<Item = &'t str> {
-        let at = self.columns.iter().position(|column| column == name);
-        self.rows
-            .iter()
-            .filter_map(move |row| row.get(at?))
-            .map(String::as_str)
-    }
-
     /// Takes the whole reason in, as far as it still is the one of the line.
     pub fn explain(&mut self, host: &Host) {
         let at = |column| self.columns.iter().position(|name| name == column);

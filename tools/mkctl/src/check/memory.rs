@@ -3,7 +3,7 @@
 //! Memory that can be lent.
 
 use super::Finding;
-use crate::{host::Host, table::Table};
+use crate::host::Host;
 
 /// What each instance takes of the memory that a SIPI can name, see the administrator's guide.
 const LOW: std::ops::Range<u64> = 64 << 10..640 << 10;
@@ -47,16 +47,12 @@ pub fn low(host: &Host) -> Finding {
         let remedy = "run mkctl as root";
         return Finding::warning(what, "/proc/iomem shows you no addresses", remedy);
     }
-    let sum = |name| -> u64 {
-        let those = resources.iter().filter(|resource| resource.name == name);
+    let sum = |is_it: fn(&str) -> bool| -> u64 {
+        let those = resources.iter().filter(|resource| is_it(resource.name));
         those.map(Resource::low).sum()
     };
-    let ram = sum("System RAM");
-    // What instances have there is no resource.
-    let table = Table::read(host).ok();
-    let sizes = table.iter().flat_map(|table| table.column("MEMORY"));
-    let taken = LOW_CHUNK * sizes.filter(|&size| size != "0").count() as u64;
-    let used = sum("Real mode trampoline") + taken;
+    let ram = sum(|name| name == "System RAM");
+    let used = sum(|name| name == "Real mode trampoline" || name.starts_with("multikernel "));
     match ram.saturating_sub(used) / LOW_CHUNK {
         0 => Finding::missing(
             what,
@@ -95,8 +91,7 @@ mod tests {
     use crate::host::tests::Tree;
 
     fn low_of(iomem: &str) -> Finding {
-        let instances = "NAME MEMORY\nweb 512M\nempty 0\n";
-        low(&Tree::new(&[("/proc/iomem", iomem), ("/proc/multikernel", instances)]).host)
+        low(&Tree::new(&[("/proc/iomem", iomem)]).host)
     }
 
     #[test]
@@ -104,16 +99,18 @@ mod tests {
         let some = "\
 00000000-00000fff : Reserved
 00001000-0009fbff : System RAM
+  00088000-00097fff : multikernel web
   00098000-0009dfff : Real mode trampoline
 0009fc00-0009ffff : Reserved
 00100000-bffdcfff : System RAM
   01000000-01ffffff : Kernel code
+  08000000-27ffffff : multikernel web
 ";
         let finding = low_of(some);
         assert_eq!(finding.status, Ok);
         // 575 KiB less 64 and 24.
         assert!(finding.text.contains("about 7 more"), "{}", finding.text);
-        let full = "00001000-0001ffff : System RAM\n";
+        let full = "00001000-0001ffff : System RAM\n  00010000-0001ffff : multikernel a\n";
         assert_eq!(low_of(full).status, Missing);
         assert_eq!(low_of("00000000-00000000 : System RAM\n").status, Warning);
     }
