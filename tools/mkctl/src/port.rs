@@ -247,6 +247,15 @@ mod tests {
             .unwrap()
     }
 
+    /// Waits until this program has the pipe open so often.
+    fn await_files(pipe: &Path, count: usize) {
+        let is_it = |fd: &fs::DirEntry| fs::read_link(fd.path()).is_ok_and(|to| to == pipe);
+        let opened = || fs::read_dir("/proc/self/fd").unwrap().flatten();
+        while opened().filter(is_it).count() < count {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     fn send_in(tree: &Tree, interrupted: bool, wait: Option<Duration>) -> Result {
         let file = tree.host.path("/file");
         send(
@@ -298,7 +307,7 @@ mod tests {
         while (&full).write(&[0; 4096]).is_ok() {}
         let path = pipe(&tree);
         let reader = thread::spawn(move || {
-            thread::sleep(Duration::from_millis(100));
+            await_files(&path, 3);
             drop(held);
             thread::sleep(Duration::from_millis(100));
             let mut reader = File::open(path).unwrap();
@@ -328,8 +337,9 @@ mod tests {
         let tree = tree();
         let held = hold(&tree);
         let state = tree.host.path("/sys/class/multikernel/web/state");
+        let path = pipe(&tree);
         let death = thread::spawn(move || {
-            thread::sleep(Duration::from_millis(100));
+            await_files(&path, 2);
             drop(held);
             thread::sleep(Duration::from_millis(300));
             put_over(&state, "rebooting");
