@@ -58,6 +58,9 @@ fn line(file: &str, key: &str) -> String {
 /// What it was measured on, as members of a JSON object.
 pub fn description(cpus: [usize; 2], alone: bool) -> String {
     let flags = line("/proc/cpuinfo", "flags");
+    // Of the last 1, 5 and 15 minutes; then come the numbers of threads.
+    let load = line("/proc/loadavg", "");
+    let load = load.split(' ').take(3).collect::<Vec<_>>().join(" ");
     let members = [
         ("processor", line("/proc/cpuinfo", "model name")),
         ("kernel", line("/proc/sys/kernel/osrelease", "")),
@@ -70,7 +73,7 @@ pub fn description(cpus: [usize; 2], alone: bool) -> String {
             })
             .into(),
         ),
-        ("load", line("/proc/loadavg", "")),
+        ("load", load),
         (
             "scheduling",
             (if alone { "SCHED_FIFO" } else { "SCHED_OTHER" }).into(),
