@@ -125,7 +125,7 @@ TEST_F(load, command_line_with_an_open_quote)
 	REFUSED(EINVAL, "quotes in the command line 0x1");
 }
 
-/* Row 6 before row 7: what does not fit is not read, but for its head. */
+/* Row 6 before row 7: what does not fit is not read, but for its head, nor is its command line. */
 TEST_F(load, too_large_and_unreadable)
 {
 	size_t size = 1UL << 40;
@@ -134,6 +134,7 @@ TEST_F(load, too_large_and_unreadable)
 	self->image.nr_segments = 3;
 	header_of(&self->image)->ramdisk_image = INITRD_LABEL;
 	((struct boot_params *)self->image.params)->ext_ramdisk_size = size >> 32;
+	snprintf((char *)self->image.params + 0x1100, 0x100, "a=\"b c");
 	REFUSED(E2BIG, "image 0x10000210000");
 }
 
