@@ -138,7 +138,7 @@ row() { # NAME
 		host_goes_on
 		ended_by it hangs
 		began=${EPOCHREALTIME/./}
-		order it kill
+		timed 5 order it kill
 		end=killed
 	else
 		within "$seconds" is_dead it || { [ "$end" = any ] && order it kill; } || fail "it is $(state it) after $seconds s"
