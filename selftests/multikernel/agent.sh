@@ -229,7 +229,7 @@ test_streams() {
 		key 1d
 		end 0
 	TALK
-	timeout 60 "$CTL" send it 2 /tmp/sent || fail "send ends with $?"
+	limited 60 "$CTL" send it 2 /tmp/sent || fail "send ends with $?"
 	talk <<-TALK
 		hear $sum
 		say (for i in 1 2; do echo client\$i | mk-agent --connect 2; done) & sleep 2; echo \$((6 * 7))b
@@ -237,8 +237,8 @@ test_streams() {
 		key 1d
 		end 0
 	TALK
-	equal 'the first one' "$(timeout 60 "$CTL" recv it 2)" client1
-	equal 'the second one' "$(timeout 60 "$CTL" recv it 2)" client2
+	equal 'the first one' "$(limited 60 "$CTL" recv it 2)" client1
+	equal 'the second one' "$(limited 60 "$CTL" recv it 2)" client2
 	# Who reads here keeps the end of what others send from nobody.
 	talk <<-'TALK'
 		say (sleep 600 | mk-agent --connect 3 | wc -c | sed s/^/bytes:/) & echo $((6 * 7))c
@@ -246,9 +246,9 @@ test_streams() {
 		key 1d
 		end 0
 	TALK
-	timeout 60 "$CTL" recv it 3 >/tmp/answer &
+	limited 60 "$CTL" recv it 3 >/tmp/answer &
 	pid=$!
-	timeout 60 "$CTL" send it 3 /tmp/sent || fail "send ends with $?"
+	limited 60 "$CTL" send it 3 /tmp/sent || fail "send ends with $?"
 	talk <<-TALK
 		hear bytes:$(stat -c %s /tmp/sent)
 		key 1d
@@ -265,7 +265,7 @@ test_streams() {
 		end 0
 	TALK
 	pid=$!
-	timeout 60 "$CTL" send it 2 /dev/null || fail "send ends with $?"
+	limited 60 "$CTL" send it 2 /dev/null || fail "send ends with $?"
 	wait "$pid"
 	fails 'nobody is at the other end' "$CTL" send it 4 /tmp/sent --wait 2
 }
@@ -283,7 +283,7 @@ test_streams_that_are_cut() {
 			key 1d
 			end 0
 		TALK
-		timeout 120 "$CTL" recv it 2 >/tmp/part 2>/tmp/said &
+		limited 120 "$CTL" recv it 2 >/tmp/part 2>/tmp/said &
 		pid=$!
 		within 60 [ -s /tmp/part ] || fail "nothing comes: $(cat /tmp/said)"
 		case $way in

@@ -30,7 +30,7 @@ beside() {
 	alone "$1" "mk.echo=2 ${2:-}"
 	exec 8<>$PORT
 	within 90 is_there || fail "nobody is there: $(spoken | tail -n 3)"
-	timeout 10 head -c 1 <&8 >/dev/null || fail 'the first byte did not come back'
+	limited 10 head -c 1 <&8 >/dev/null || fail 'the first byte did not come back'
 }
 is_there() { timeout 5 printf '%s' . 2>/dev/null >&8; }
 beats() { [[ $(column it SILENCE) != - ]]; }
@@ -38,8 +38,8 @@ stat_of() { sed -n "s/^$1 //p" "$CLASS/it/stats"; }
 
 # back FILE: what is sent comes back, to the last byte
 back() {
-	timeout 60 head -c "$(stat -c %s "$1")" <&8 >/tmp/back &
-	timeout 60 cat "$1" >&8
+	limited 60 head -c "$(stat -c %s "$1")" <&8 >/tmp/back &
+	limited 60 cat "$1" >&8
 	wait $! || fail "only $(stat -c %s /tmp/back) of $(stat -c %s "$1") bytes came back"
 	cmp "$1" /tmp/back
 }
@@ -59,19 +59,19 @@ errors() { # END
 	need_image 7.3
 	instance it 2-3 512M
 	fails 'Transport endpoint is not connected' put . $PORT
-	timeout 5 cat $PORT >/tmp/dead || fail "a read of a dead one ends with status $?"
+	limited 5 cat $PORT >/tmp/dead || fail "a read of a dead one ends with status $?"
 	equal 'read of a dead one' "$(stat -c %s /tmp/dead)" 0
 	destroy it
 	beside "$1"
 	# Nobody uses port 3 there.
 	fails 'Transport endpoint is not connected' put x /dev/multikernel/it/port3
-	timeout 20 cat <&8 >/tmp/rest 2>/tmp/said &
+	limited 20 cat <&8 >/tmp/rest 2>/tmp/said &
 	sleep 0.5
 	order it kill
 	# Who waited learns of the death, which is no end as others are; once.
 	! wait $! || fail 'a stream that was cut ends as others do'
 	grep -q 'Connection reset by peer' /tmp/said || fail "a reader of the dead says $(cat /tmp/said)"
-	timeout 5 cat <&8 >/tmp/dead || fail "the next read ends with status $?"
+	limited 5 cat <&8 >/tmp/dead || fail "the next read ends with status $?"
 	fails 'Broken pipe' put x $PORT
 	exec 8>&-
 }
@@ -102,7 +102,7 @@ stop_is_a_poweroff() { # END
 }
 
 # answers WORDS: to a ping; some may be late on a busy machine
-answers() { timeout 60 dd of="$PING" bs=4096 status=none <<<"$1" 2>/dev/null; }
+answers() { limited 60 dd of="$PING" bs=4096 status=none <<<"$1" 2>/dev/null; }
 
 # pings END: without a user of any port
 pings() {

@@ -180,7 +180,7 @@ host_goes_on() {
 	local cpu
 	equal boot_id "$(cat /proc/sys/kernel/random/boot_id)" "$BOOT_ID"
 	for cpu in $(cpus_of "$(cat /sys/devices/system/cpu/online)"); do
-		timeout $((20 * ${MK_SLOW:-1})) taskset -c "$cpu" true || fail "CPU $cpu runs nothing"
+		limited 20 taskset -c "$cpu" true || fail "CPU $cpu runs nothing"
 	done
 	for cpu in WARNING: BUG: Oops 'Call Trace:' 'soft lockup' 'rcu: INFO'; do
 		! logged "$cpu" || fail "the host's log has '$cpu'"
@@ -195,6 +195,9 @@ need_faults() {
 	cat "$MK_FAULTS/modules.cpio" "$INITRD" >/tmp/initrd
 	INITRD=/tmp/initrd
 }
+
+# limited SECONDS PROGRAM...: ends it with status 124 after that
+limited() { timeout $(($1 * ${MK_SLOW:-1})) "${@:2}"; }
 
 # timed SECONDS COMMAND...: it works within this time
 timed() {
