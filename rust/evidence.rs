@@ -32,8 +32,10 @@ use kernel::{
 const LOG_MAX: usize = 256 << 10;
 /// How many logs are kept.
 const LIVES_MAX: usize = 4;
-/// Most notes looked at, a second's work: more are there only to waste the host's time.
-const NOTES_MAX: usize = 1 << 16;
+/// Most notes looked at: more are there only to waste the host's time, of which each may take 40 us.
+const NOTES_MAX: usize = 1 << 14;
+/// Most notes looked at in one step.
+const NOTES_IN_A_STEP: usize = 1 << 10;
 /// Room for the line before each log.
 const HEADER_MAX: usize = 160;
 
@@ -41,23 +43,37 @@ const HEADER_MAX: usize = 160;
 #[derive(Default)]
 pub(crate) struct Search {
     piece: usize,
+    /// Where it goes on in that, if not at the start.
+    from: u64,
     notes: usize,
 }
 
 impl Search {
-    /// Looks through the next piece. Breaks off with the note's address, or when there is none.
+    /// Looks through the next piece, or a part of it where many notes are. Breaks off with the note's
+    /// address, or when there is none.
     pub(crate) fn step(
         &mut self,
         memory: &Memory,
         text: &mut [u8; note::TEXT_MAX],
     ) -> ControlFlow<Option<u64>> {
-        let found = memory.find_note(self.piece, |at| {
-            self.notes = self.notes.saturating_add(1);
-            kernel_at(memory, at, text).is_some() || self.notes >= NOTES_MAX
+        let mut is_it = false;
+        let mut notes = 0usize;
+        let found = memory.find_note(self.piece, self.from, |at| {
+            notes = notes.saturating_add(1);
+            is_it = kernel_at(memory, at, text).is_some();
+            is_it || notes >= NOTES_IN_A_STEP
         });
-        self.piece = self.piece.saturating_add(1);
-        if found.is_some() || self.piece >= memory.pieces() {
-            return ControlFlow::Break(found);
+        self.notes = self.notes.saturating_add(notes);
+        match found {
+            Some(_) if is_it => return ControlFlow::Break(found),
+            Some(at) => self.from = at.saturating_add(1),
+            None => {
+                self.piece = self.piece.saturating_add(1);
+                self.from = 0;
+            }
+        }
+        if self.notes >= NOTES_MAX || self.piece >= memory.pieces() {
+            return ControlFlow::Break(None);
         }
         ControlFlow::Continue(())
     }

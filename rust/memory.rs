@@ -254,14 +254,18 @@ impl Memory {
         self.pieces.len()
     }
 
-    /// Finds the first page of a piece that begins as a note does, and for which `is_it`.
+    /// Finds the first page of a piece, at or behind `from`, that begins as a note does, and for which
+    /// `is_it`.
     pub(crate) fn find_note(
         &self,
         piece: usize,
+        from: u64,
         mut is_it: impl FnMut(u64) -> bool,
     ) -> Option<u64> {
         let piece = self.pieces.get(piece)?;
-        page_starts(piece.range()).find(|&at| note::begins(piece, at) && is_it(at))
+        page_starts(piece.range())
+            .skip_while(|&at| at < from)
+            .find(|&at| note::begins(piece, at) && is_it(at))
     }
 
     /// The region that is shared with the spawn.
@@ -399,10 +403,11 @@ mod tests {
             size: note::HEAD as u64,
         };
         memory.fill(head, b"\x0b\0\0\0\x01\0\0\0\0\0\0\0VMCOREINFO\0\0")?;
-        assert_eq!(memory.find_note(0, |_| true), Some(head.start));
+        assert_eq!(memory.find_note(0, 0, |_| true), Some(head.start));
+        assert_eq!(memory.find_note(0, head.start + 1, |_| true), None);
         memory.begin_life();
         assert!(memory.life() != life);
-        let notes = (0..memory.pieces()).find_map(|piece| memory.find_note(piece, |_| true));
+        let notes = (0..memory.pieces()).find_map(|piece| memory.find_note(piece, 0, |_| true));
         assert_eq!(notes, None);
         Ok(())
     }
