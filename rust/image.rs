@@ -82,11 +82,9 @@ impl Image {
         }
         let roles = segments::assign(entry, &segs, |i| is_boot_params.get(i) == Some(&true))
             .map_err(log)?;
-        let take = |i: usize| {
-            user.get(i)
-                .ok_or(EINVAL)
-                .and_then(|s| copy(name, s, s.bufsz))
-        };
+        let part =
+            |i: usize, len: usize| user.get(i).ok_or(EINVAL).and_then(|s| copy(name, s, len));
+        let take = |i: usize| part(i, user.get(i).map_or(0, |s| s.bufsz));
         let boot_params = take(roles.boot_params)?;
         let header = Header::from_zero_page(&boot_params).map_err(log)?;
         let links = segments::check_links(&header, &segs, &roles).map_err(log)?;
@@ -97,8 +95,11 @@ impl Image {
         })?;
         room_for_all(name, user)?;
         let kernel = take(roles.kernel)?;
-        let mut initrd = roles.initrd.map_or(Ok(KVVec::new()), take)?;
-        initrd.truncate(usize::try_from(links.initrd_len)?);
+        let initrd_len = usize::try_from(links.initrd_len)?;
+        // Not what its segment has besides: nobody has asked for room for that.
+        let initrd = roles
+            .initrd
+            .map_or(Ok(KVVec::new()), |i| part(i, initrd_len))?;
         let text = |place: Option<(usize, usize)>| text_at(&boot_params, place);
         let Links {
             kernel: needs,
