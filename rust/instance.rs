@@ -47,22 +47,26 @@ use life::{Phase, Ready};
 pub(crate) struct Host {
     #[pin]
     trampoline: Trampoline,
-    queue: Arc<OwnedQueue>,
+    /// For instances: what has died is buried before others go on.
+    queue: OwnedQueue,
+    /// For channels: a peer that always has something to say takes no more than a thread's share.
+    channels: Arc<OwnedQueue>,
     /// 1 from when the host goes down: nothing starts any more.
     down: Atomic<u32>,
 }
 
 impl Host {
-    /// Takes the low pages and makes the work queue.
+    /// Takes the low pages and makes the work queues.
     ///
     /// # Errors
     ///
     /// ENOMEM.
     pub(crate) fn new() -> Result<Arc<Self>> {
         let trampoline = Trampoline::new()?;
-        let queue = Arc::new(OwnedQueue::new(c"multikernel")?, GFP_KERNEL)?;
+        let queue = OwnedQueue::urgent(c"multikernel")?;
+        let channels = Arc::new(OwnedQueue::new(c"multikernel-talk")?, GFP_KERNEL)?;
         Arc::pin_init(
-            try_pin_init!(Self { trampoline <- trampoline, queue, down: Atomic::new(0) }),
+            try_pin_init!(Self { trampoline <- trampoline, queue, channels, down: Atomic::new(0) }),
             GFP_KERNEL,
         )
     }
@@ -115,7 +119,7 @@ struct View {
 
 impl Instance {
     fn new(id: u32, name: Name, host: Arc<Host>) -> Result<Arc<Self>> {
-        let channel = Channel::new(name, Role::Host, host.queue.clone())?;
+        let channel = Channel::new(name, Role::Host, host.channels.clone())?;
         Arc::pin_init(
             try_pin_init!(Self {
                 id,

@@ -50,7 +50,7 @@ impl Spawn {
         let memory = mapping.memory();
         let region = usize::try_from(range.size).ok().and_then(Region::new);
         let status = Status::new(&region.ok_or(EINVAL)?, Role::Spawn);
-        let queue = Drained(Arc::new(OwnedQueue::new(c"multikernel")?, GFP_KERNEL)?);
+        let queue = Drained(Arc::new(OwnedQueue::new(c"multikernel-talk")?, GFP_KERNEL)?);
         let name = Name::new(b"host").map_err(|_| EINVAL)?;
         let channel = Channel::new(name, Role::Spawn, queue.0.clone())?;
         // An agent, or another kernel, was here before, perhaps.

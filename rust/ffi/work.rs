@@ -19,20 +19,30 @@ unsafe impl Send for OwnedQueue {}
 unsafe impl Sync for OwnedQueue {}
 
 impl OwnedQueue {
-    /// Creates an unbound queue.
+    /// Creates an unbound queue, whose work is done as other threads' is.
     ///
     /// # Errors
     ///
     /// ENOMEM.
     pub(crate) fn new(name: &'static CStr) -> Result<Self> {
+        Self::with(name, bindings::wq_flags_WQ_UNBOUND)
+    }
+
+    /// Creates an unbound queue, whose work comes before that of other threads.
+    ///
+    /// # Errors
+    ///
+    /// ENOMEM.
+    pub(crate) fn urgent(name: &'static CStr) -> Result<Self> {
+        Self::with(
+            name,
+            bindings::wq_flags_WQ_UNBOUND | bindings::wq_flags_WQ_HIGHPRI,
+        )
+    }
+
+    fn with(name: &'static CStr, flags: bindings::wq_flags) -> Result<Self> {
         // SAFETY: The name is a format string without conversions.
-        let queue = unsafe {
-            bindings::alloc_workqueue_noprof(
-                name.as_char_ptr(),
-                bindings::wq_flags_WQ_UNBOUND | bindings::wq_flags_WQ_HIGHPRI,
-                0,
-            )
-        };
+        let queue = unsafe { bindings::alloc_workqueue_noprof(name.as_char_ptr(), flags, 0) };
         Ok(Self(NonNull::new(from_err_ptr(queue)?).ok_or(ENOMEM)?))
     }
 

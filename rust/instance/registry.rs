@@ -60,6 +60,8 @@ impl Drop for Open {
         drop(list);
         if let Some(host) = host {
             host.queue.drain();
+            // The work of instances may have given them some.
+            host.channels.drain();
         }
     }
 }
