@@ -126,10 +126,23 @@ impl Instance {
     }
 
     fn start(self: &Arc<Self>, life: &mut Life) -> Result {
+        self.launch(life).map_err(|(e, is_to_bury)| {
+            if is_to_bury {
+                // A failure is the quarantine, which is logged.
+                let _ = self.end(life, Reason::StartFailed);
+            }
+            e
+        })
+    }
+
+    /// Starts it, or tells why not, and whether there is something to bury, which takes as much of the
+    /// stack: not on top of this.
+    #[inline(never)]
+    fn launch(self: &Arc<Self>, life: &mut Life) -> Result<(), (Error, bool)> {
         // ORDERING: Under the lock that `host_down` takes after the store: it sees what starts.
         if self.host.down.load(Acquire) != 0 {
             pr_err!("{}: start: the host goes down\n", self.name);
-            return Err(EBUSY);
+            return Err((EBUSY, false));
         }
         let ready = match core::mem::replace(&mut life.phase, Phase::Moving) {
             Phase::Ready(ready) => ready,
@@ -141,7 +154,7 @@ impl Instance {
                 };
                 life.phase = phase;
                 pr_err!("{}: start: {why}\n", self.name);
-                return Err(e);
+                return Err((e, false));
             }
         };
         let before = {
@@ -183,12 +196,11 @@ impl Instance {
                     view.detail = detail;
                     view.stats.failed_starts.count();
                 });
-                Err(e)
+                Err((e, false))
             }
             Err((Err(running), e)) => {
-                // A failure is the quarantine, which is logged.
-                let _ = self.bury(life, running, Reason::StartFailed);
-                Err(e)
+                life.phase = Phase::Running(running);
+                Err((e, true))
             }
         }
     }
