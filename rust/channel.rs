@@ -55,9 +55,15 @@ use kernel::{
         poll::PollCondVar,
         Arc,
         ArcBorrow,
+        CondVarTimeoutResult,
         Mutex, //
     },
-    time::{Delta, Instant},
+    time::{
+        self,
+        Delta,
+        Instant,
+        Monotonic, //
+    },
     workqueue::{Work, WorkItem}, //
 };
 use live::Live;
@@ -322,6 +328,31 @@ impl Channel {
         self.changed.notify_all();
         if again {
             self.poke();
+        }
+    }
+
+    /// Waits for a change, until so many milliseconds after `began` at most; a peer that has us woken all
+    /// the time changes nothing about that. Whether there was time left.
+    ///
+    /// # Errors
+    ///
+    /// EINTR on a signal.
+    fn wait_until(
+        &self,
+        inner: &mut Guard<'_, Inner, MutexBackend>,
+        began: Instant<Monotonic>,
+        ms: u32,
+    ) -> Result<bool> {
+        let passed = u32::try_from(began.elapsed().as_millis()).unwrap_or(u32::MAX);
+        let left = ms.saturating_sub(passed);
+        if left == 0 {
+            return Ok(false);
+        }
+        let left = time::msecs_to_jiffies(left);
+        match self.changed.wait_interruptible_timeout(inner, left) {
+            CondVarTimeoutResult::Woken { .. } => Ok(true),
+            CondVarTimeoutResult::Timeout => Ok(false),
+            CondVarTimeoutResult::Signal { .. } => Err(EINTR),
         }
     }
 

@@ -26,11 +26,8 @@ use crate::{
 use kernel::{
     bindings,
     prelude::*,
-    sync::{
-        atomic::ordering::{Acquire, Relaxed},
-        CondVarTimeoutResult, //
-    },
-    time, //
+    sync::atomic::ordering::{Acquire, Relaxed},
+    time::Instant, //
 };
 
 /// What an agent takes to end the spawn by itself, its sync(2) included, in ms.
@@ -120,8 +117,8 @@ impl Channel {
     ///
     /// EINTR on a signal; none when it has not ended within `ms` milliseconds.
     pub(crate) fn wait_for_end(&self, asked: Asked, ms: u32) -> Result<Option<u32>> {
+        let began = Instant::now();
         let mut inner = self.inner.lock();
-        let mut left = time::msecs_to_jiffies(ms);
         while inner.lives == asked.0 {
             let Some(live) = &mut inner.live else {
                 break;
@@ -131,10 +128,8 @@ impl Channel {
                 None | Some(0 | EALREADY) => {}
                 Some(errno) => return Ok(Some(errno)),
             }
-            match self.changed.wait_interruptible_timeout(&mut inner, left) {
-                CondVarTimeoutResult::Woken { jiffies } => left = jiffies,
-                CondVarTimeoutResult::Timeout => break,
-                CondVarTimeoutResult::Signal { .. } => return Err(EINTR),
+            if !self.wait_until(&mut inner, began, ms)? {
+                break;
             }
         }
         Ok(None)

@@ -21,18 +21,17 @@ use kernel::{
     prelude::*,
     sync::{
         atomic::ordering::Relaxed,
-        Arc,
-        CondVarTimeoutResult, //
+        Arc, //
     },
-    time::{self, Instant, Monotonic}, //
+    time::{Delta, Instant, Monotonic}, //
 };
 
 /// How long an answer may take, in milliseconds.
 const DEADLINE_MS: u32 = 1000;
 /// Looks after which a peer that looks as well would have answered: this one is to be rung.
 const LOOKS_BEFORE_RINGING: u32 = 32;
-/// Other messages that are taken in meanwhile.
-const MESSAGES: u32 = 64;
+/// For how long other messages are taken in meanwhile: others wait for the lock.
+const OTHERS: Delta = Delta::from_micros(500);
 /// Before the bytes: the control word.
 const WORD: usize = 8;
 
@@ -92,7 +91,7 @@ impl Channel {
         let mut took = KVec::with_capacity(order.count, GFP_KERNEL)?;
         let mut last = Instant::<Monotonic>::now();
         for _ in 0..order.count {
-            self.trip(order.wait, &mut bytes)?;
+            self.trip(order.wait, &mut bytes, last)?;
             let now = Instant::now();
             took.push(
                 u64::try_from((now - last).as_nanos()).unwrap_or(0),
@@ -103,8 +102,8 @@ impl Channel {
         Ok(Times::new(order, &mut took))
     }
 
-    /// One round trip.
-    fn trip(self: &Arc<Self>, wait: Wait, bytes: &mut [u8]) -> Result {
+    /// One round trip, which begins now.
+    fn trip(self: &Arc<Self>, wait: Wait, bytes: &mut [u8], began: Instant<Monotonic>) -> Result {
         let mut inner = self.inner.lock();
         inner.asked = inner.asked.wrapping_add(1);
         let number = inner.asked;
@@ -131,7 +130,6 @@ impl Channel {
         if (wait != Wait::Sleep || live.is_deaf()) && self.look_for(&mut inner, number) {
             return Ok(());
         }
-        let mut left = time::msecs_to_jiffies(DEADLINE_MS);
         loop {
             if self.turn_before_waiting(&mut inner) {
                 self.poke();
@@ -144,20 +142,14 @@ impl Channel {
                 return Ok(());
             }
             self.waiters.fetch_add(1, Relaxed);
-            let woken = self.changed.wait_interruptible_timeout(&mut inner, left);
+            let is_time_left = self.wait_until(&mut inner, began, DEADLINE_MS);
             self.waiters.fetch_sub(1, Relaxed);
-            match woken {
-                CondVarTimeoutResult::Woken { jiffies } => left = jiffies,
-                ended => {
-                    // The doorbell may have woken us, and nobody else.
-                    if self.turn(&mut inner) {
-                        self.poke();
-                    }
-                    return Err(match ended {
-                        CondVarTimeoutResult::Signal { .. } => EINTR,
-                        _ => ETIMEDOUT,
-                    });
+            if !matches!(is_time_left, Ok(true)) {
+                // The doorbell may have woken us, and nobody else.
+                if self.turn(&mut inner) {
+                    self.poke();
                 }
+                return Err(is_time_left.err().unwrap_or(ETIMEDOUT));
             }
         }
     }
@@ -167,17 +159,21 @@ impl Channel {
         let Some(live) = &mut inner.live else {
             return false;
         };
+        let mut others = None;
         for looks in [LOOKS_BEFORE_RINGING, LOOKS] {
-            // Who sends ever more keeps nobody here.
-            for _ in 0..MESSAGES {
-                if !live.exchange.look(&mut inner.gates, looks, relax) {
-                    break;
-                }
+            while live.exchange.look(&mut inner.gates, looks, relax) {
                 if live.exchange.returned() == Some(number) {
                     return true;
                 }
                 // Another message, which others may wait for.
                 self.changed.notify_all();
+                if others
+                    .get_or_insert_with(Instant::<Monotonic>::now)
+                    .elapsed()
+                    > OTHERS
+                {
+                    break;
+                }
             }
             live.ring_if_asleep();
         }

@@ -204,7 +204,8 @@ impl Open for Handle {
         if let Some(live) = &mut inner.live {
             live.exchange.used(&mut inner.gates, number);
         }
-        handle.turn(inner);
+        // The peer is told by the queue: whoever opens a misc device waits for us.
+        handle.channel.poke();
         Ok(handle.clone())
     }
 }
