@@ -358,17 +358,19 @@ impl Instance {
                     e
                 })?;
                 warn_of_siblings(name, &cpus);
+                // Before the memory is taken out: nothing has changed when it fails.
+                let room = KBox::new_uninit(GFP_KERNEL)?;
                 let Some(memory) = memory.take() else {
                     return Err(EINVAL);
                 };
-                life.phase = Phase::Ready(Ready {
+                life.phase = Phase::Ready(room.write(Ready {
                     image,
                     boot_cpu,
                     lease,
                     memory,
                     alarm: None,
                     _hold: hold,
-                });
+                }));
                 self.enter_with(State::Loaded, Reason::None, |view| view.release = release);
             }
             Phase::Ready(ready) => {
@@ -402,7 +404,7 @@ impl Instance {
                     memory,
                     alarm,
                     _hold: hold,
-                } = ready;
+                } = KBox::into_inner(ready);
                 // Who hears that it is empty can take the CPUs online, and remove it.
                 drop((image, lease, alarm, hold));
                 life.phase = Phase::Empty(Some(memory));

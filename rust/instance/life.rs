@@ -32,7 +32,7 @@ pub(super) enum Phase {
     /// No image; perhaps memory.
     Empty(Option<Memory>),
     /// An image, all CPUs claimed and parked or in the host's idle loop. Loaded, or dead.
-    Ready(Ready),
+    Ready(KBox<Ready>),
     /// CPUs run foreign code.
     Running(Running),
     /// Some CPU gave no proof that it stopped: it and the memory stay locked away.
@@ -41,7 +41,7 @@ pub(super) enum Phase {
     Moving,
 }
 
-/// Everything that a start needs.
+/// Everything that a start needs. It is passed on from phase to phase, and large for a stack.
 pub(super) struct Ready {
     pub(super) image: Image,
     pub(super) boot_cpu: u32,
@@ -56,7 +56,7 @@ pub(super) struct Ready {
 /// What became of a burial.
 pub(super) enum Buried {
     /// All CPUs are parked.
-    Ready(Ready),
+    Ready(KBox<Ready>),
     /// The last CPUs of a quarantine are parked; others were given back before.
     Free(Memory),
     /// These CPUs gave no proof.
@@ -68,7 +68,7 @@ pub(super) struct Running {
     /// First: its timers look at the memory, and so does the channel.
     watch: Option<watch::Running>,
     channel: Option<channel::Open>,
-    ready: Ready,
+    ready: KBox<Ready>,
 }
 
 impl Phase {
@@ -120,22 +120,22 @@ impl Ready {
     /// What is left to bury, or `Ok` as it was, and EBUSY when a CPU has come online, E2BIG when the
     /// image does not fit, ENOMEM, ETIMEDOUT when the CPU never reached the trampoline.
     pub(super) fn start<Open: FnOnce() -> Result<channel::Open>>(
-        mut self,
+        mut ready: KBox<Self>,
         name: &Name,
         trampoline: &Trampoline,
         turn: u32,
         prepare: impl FnOnce(&Self, &Layout) -> Result<(Watch, Open)>,
-    ) -> Result<Running, (Result<Self, Running>, Error)> {
-        self.alarm = None;
-        let (boot, target, watch, channel) = match self.place(name, prepare) {
+    ) -> Result<Running, (Result<KBox<Self>, Running>, Error)> {
+        ready.alarm = None;
+        let (boot, target, watch, channel) = match ready.place(name, prepare) {
             Ok(placed) => placed,
-            Err(e) => return Err((Ok(self), e)),
+            Err(e) => return Err((Ok(ready), e)),
         };
-        self.lease.mark_running();
+        ready.lease.mark_running();
         let running = Running {
             watch: Some(watch.start(turn)),
             channel: Some(channel),
-            ready: self,
+            ready,
         };
         let Err(e) = trampoline.launch(boot, target) else {
             return Ok(running);
@@ -313,7 +313,7 @@ impl Running {
         if lease.is_whole() {
             Buried::Ready(self.ready)
         } else {
-            Buried::Free(self.ready.memory)
+            Buried::Free(KBox::into_inner(self.ready).memory)
         }
     }
 }

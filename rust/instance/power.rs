@@ -180,7 +180,7 @@ impl Instance {
             let neighbours = Neighbours::Lent(apic_ids()?);
             Ok((watch, move || self.channel.begin(shared, neighbours)))
         };
-        match ready.start(&self.name, &self.host.trampoline, self.id, watch) {
+        match Ready::start(ready, &self.name, &self.host.trampoline, self.id, watch) {
             Ok(running) => {
                 life.phase = Phase::Running(running);
                 life.started = Instant::now();
