@@ -101,6 +101,21 @@ TEST_F(load, initrd_larger_than_the_instance)
 	REFUSED(E2BIG, "image 0xa10000");
 }
 
+/* What is behind it in its segment is neither read nor kept. */
+TEST_F(load, initrd_shorter_than_its_segment)
+{
+	char *initrd = mmap(NULL, 0x2000, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	ASSERT_NE(MAP_FAILED, initrd);
+	ASSERT_EQ(0, munmap(initrd + 0x1000, 0x1000));
+	set_segment(&self->image, INITRD, initrd, 0x2000, INITRD_LABEL);
+	self->image.nr_segments = 3;
+	header_of(&self->image)->ramdisk_image = INITRD_LABEL;
+	header_of(&self->image)->ramdisk_size = 0x1000;
+	EXPECT_EQ(0, load(&self->image));
+	EXPECT_STREQ("B-selftest", column(NAME, "KERNEL"));
+}
+
 /* They are copied before it is known that they are right. */
 TEST_F(load, too_much_boot_params)
 {
