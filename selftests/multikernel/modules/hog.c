@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Takes its CPU, from kernel threads too: for kernels that we have no module for. RCU's detector sees
- * that if a grace period is going on. So somebody waits for one after the other, and every eight
- * seconds there is a moment for it, should none have been begun when the CPUs were taken.
+ * Takes its CPU, from kernel threads too: for kernels that we have no module for. RCU's detector
+ * sees that if a grace period is going on. So somebody waits for one after the other, and every
+ * eight seconds there is a moment for it, should none have been begun when the CPUs were taken.
  */
 #include <linux/membarrier.h>
 #include <linux/sched.h>
