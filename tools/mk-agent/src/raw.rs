@@ -99,17 +99,27 @@ impl Shared for Memory {
     fn prefetch(&self, _at: usize) {}
 
     fn read(&self, at: usize, to: &mut [u8]) {
-        for (word, to) in self.words(at).iter().zip(to.chunks_mut(8)) {
-            let bytes = word.load(Relaxed).to_le_bytes();
-            to.copy_from_slice(&bytes[..to.len()]);
+        let words = self.words(at);
+        let (whole, rest) = to.as_chunks_mut();
+        let last = words.get(whole.len());
+        for (to, word) in whole.iter_mut().zip(words) {
+            *to = word.load(Relaxed).to_le_bytes();
+        }
+        if let (false, Some(word)) = (rest.is_empty(), last) {
+            rest.copy_from_slice(&word.load(Relaxed).to_le_bytes()[..rest.len()]);
         }
     }
 
     fn write(&self, at: usize, from: &[u8]) {
-        for (word, from) in self.words(at).iter().zip(from.chunks(8)) {
+        let words = self.words(at);
+        let (whole, rest) = from.as_chunks();
+        for (from, word) in whole.iter().zip(words) {
+            word.store(u64::from_le_bytes(*from), Relaxed);
+        }
+        if let (false, Some(word)) = (rest.is_empty(), words.get(whole.len())) {
             // What follows the last byte is ours, too.
             let mut bytes = word.load(Relaxed).to_le_bytes();
-            bytes[..from.len()].copy_from_slice(from);
+            bytes[..rest.len()].copy_from_slice(rest);
             word.store(u64::from_le_bytes(bytes), Relaxed);
         }
     }
