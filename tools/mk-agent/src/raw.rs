@@ -100,10 +100,10 @@ impl Shared for Memory {
 
     fn read(&self, at: usize, to: &mut [u8]) {
         let words = self.words(at);
-        let (whole, rest) = to.as_chunks_mut();
-        let last = words.get(whole.len());
-        for (to, word) in whole.iter_mut().zip(words) {
-            *to = word.load(Relaxed).to_le_bytes();
+        let last = words.get(to.len() / 8);
+        let (whole, rest) = to.split_at_mut(to.len() / 8 * 8);
+        for (to, word) in whole.chunks_exact_mut(8).zip(words) {
+            to.copy_from_slice(&word.load(Relaxed).to_le_bytes());
         }
         if let (false, Some(word)) = (rest.is_empty(), last) {
             rest.copy_from_slice(&word.load(Relaxed).to_le_bytes()[..rest.len()]);
@@ -112,11 +112,14 @@ impl Shared for Memory {
 
     fn write(&self, at: usize, from: &[u8]) {
         let words = self.words(at);
-        let (whole, rest) = from.as_chunks();
-        for (from, word) in whole.iter().zip(words) {
-            word.store(u64::from_le_bytes(*from), Relaxed);
+        let whole = from.chunks_exact(8);
+        let rest = whole.remainder();
+        for (from, word) in whole.zip(words) {
+            let mut bytes = [0; 8];
+            bytes.copy_from_slice(from);
+            word.store(u64::from_le_bytes(bytes), Relaxed);
         }
-        if let (false, Some(word)) = (rest.is_empty(), words.get(whole.len())) {
+        if let (false, Some(word)) = (rest.is_empty(), words.get(from.len() / 8)) {
             // What follows the last byte is ours, too.
             let mut bytes = word.load(Relaxed).to_le_bytes();
             bytes[..rest.len()].copy_from_slice(rest);
