@@ -127,7 +127,7 @@ impl Channel {
         if wait == Wait::Wake {
             live.ring_if_asleep();
         }
-        if (wait != Wait::Sleep || live.is_deaf()) && self.look_for(&mut inner, number, wait) {
+        if (wait != Wait::Sleep || live.is_deaf()) && self.look_for(&mut inner, number) {
             return Ok(());
         }
         loop {
@@ -155,18 +155,12 @@ impl Channel {
     }
 
     /// Looks for an answer, and rings only if the peer seems to sleep. Whether it is there.
-    fn look_for(&self, inner: &mut Inner, number: u64, wait: Wait) -> bool {
+    fn look_for(&self, inner: &mut Inner, number: u64) -> bool {
         let Some(live) = &mut inner.live else {
             return false;
         };
         let mut others = None;
-        // One that is about to sleep is rung as soon as it does.
-        let (times, looks) = match wait {
-            Wait::Wake => (LOOKS_BEFORE_RINGING as usize, 1),
-            Wait::Poll | Wait::Sleep => (1, LOOKS_BEFORE_RINGING),
-        };
-        let first = core::iter::repeat_n(looks, times);
-        for looks in Iterator::chain(first, [LOOKS]) {
+        for looks in [LOOKS_BEFORE_RINGING, LOOKS] {
             while live.exchange.look(&mut inner.gates, looks, relax) {
                 if live.exchange.returned() == Some(number) {
                     return true;

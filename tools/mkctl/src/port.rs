@@ -220,7 +220,7 @@ mod tests {
     use super::*;
     use crate::host::tests::{put_over, Tree};
     use rustix::fs::{mknodat, open, FileType, Mode, OFlags, CWD};
-    use std::{fs, io::Write};
+    use std::{fs, io::Write, os::unix::fs::MetadataExt};
 
     /// Port 2 of web is a pipe: bytes, no room, an end.
     fn tree() -> Tree {
@@ -249,9 +249,14 @@ mod tests {
 
     /// Waits until this program has the pipe open so often.
     fn await_files(pipe: &Path, count: usize) {
-        let is_it = |fd: &fs::DirEntry| fs::read_link(fd.path()).is_ok_and(|to| to == pipe);
-        let opened = || fs::read_dir("/proc/self/fd").unwrap().flatten();
-        while opened().filter(is_it).count() < count {
+        let id = |path: &Path| fs::metadata(path).map(|it| (it.dev(), it.ino())).ok();
+        let pipe = id(pipe).unwrap();
+        let files = || fs::read_dir("/proc/self/fd").unwrap();
+        // Other tests open and close theirs meanwhile.
+        let is_it = |fd: &io::Result<fs::DirEntry>| id(&fd.as_ref().unwrap().path()) == Some(pipe);
+        let began = Time::now();
+        while files().filter(is_it).count() < count {
+            assert!(began.elapsed() < Duration::from_secs(60), "nobody opens it");
             thread::sleep(Duration::from_millis(1));
         }
     }
