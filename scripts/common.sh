@@ -163,6 +163,11 @@ need_space() {
 		die "$2 needs $1 GB, and $CACHE has $free GB free" "Free some, or set MULTIKERNEL_CACHE to a folder with more."
 }
 
+# is_git_tree FOLDER: a repository with a commit; one that is around the folder knows nothing of its files
+is_git_tree() {
+	[ "$(git -C "$1" rev-parse --show-toplevel 2>/dev/null)" = "$(realpath "$1")" ] && git -C "$1" rev-parse -q --verify HEAD >/dev/null
+}
+
 # at_least VERSION MINIMUM
 at_least() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
 
