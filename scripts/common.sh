@@ -51,12 +51,17 @@ die() {
 
 AT_EXIT=()
 GROUPS_OWNED=()
+PATIENT='' # what is waited for rather than broken off
 at_exit() { AT_EXIT+=("$1"); }
 
 leave() {
 	local status=$? action pid
 	trap - EXIT INT TERM HUP
-	for pid in "${GROUPS_OWNED[@]}"; do end_group "$pid"; done
+	for pid in "${GROUPS_OWNED[@]}"; do
+		[ -n "$PATIENT" ] || { end_group "$pid" && continue; }
+		say "waiting for $PATIENT to end, which leaves things half done otherwise; Ctrl-C leaves it to itself"
+		wait "$pid" || true
+	done
 	for action in "${AT_EXIT[@]}"; do eval "$action"; done
 	exit "$status"
 }
