@@ -7,14 +7,19 @@ apt_suite() { # shellcheck disable=SC1091
 	(. /etc/os-release && printf '%s' "${VERSION_CODENAME:-}")
 }
 
-# The mirror of the machine's own suite.
+# The mirror of the machine's own suite, by whatever name its sources have that: Debian's before one that has a
+# suite of the same name. Where apt has no lists, as in many containers, by the names in the sources alone.
 apt_mirror() {
 	local own
 	own=$(apt_suite)
 	# "$(...)" is apt's own template language.
 	# shellcheck disable=SC2016
-	apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' 2>/dev/null |
-		awk -v own="$own" '$2 == own && $3 == "main" { print $1; exit }'
+	{
+		apt-get indextargets --format '$(ORIGIN)|$(REPO_URI)|$(RELEASE)|$(CODENAME)|$(COMPONENT)' 'Created-By: Packages'
+		apt-get update --print-uris | sed -n "s,^'\(.*\)/dists/$own/InRelease' .*,|\1|$own|$own|main,p"
+	} 2>/dev/null | awk -F'|' -v own="$own" '
+		($3 == own || $4 == own) && $5 == "main" { if (!mirror || ($1 == "Debian" && !debian)) mirror = $2; debian = debian || $1 == "Debian" }
+		END { print mirror }'
 }
 
 # apt_state SUITE...: sets APT_OPTIONS for apt-get and apt-cache to use these suites only.
@@ -23,7 +28,7 @@ apt_state() {
 	local folder mirror keyring
 	command -v apt-get >/dev/null || { note "this machine has no apt" && return 1; }
 	mirror=$(apt_mirror)
-	[ -n "$mirror" ] || { note "apt has no Debian mirror for suite '$(apt_suite)'" && return 1; }
+	[ -n "$mirror" ] || { note "apt has no Debian mirror for suite '$(apt_suite)'; apt-get update may help" && return 1; }
 	folder=$CACHE/apt/$(printf '%s+' "$@")
 	folder=${folder%+}
 	mkdir -p "$folder/sources" "$folder/lists/partial" "$folder/cache/archives/partial"
@@ -44,7 +49,8 @@ apt_state() {
 apt_update() {
 	local log=${APT_STAMP%/*}/update.log
 	note "reading the package lists of $(basename "${APT_STAMP%/*}")"
-	if ! apt-get "${APT_OPTIONS[@]}" update >"$log" 2>&1 || grep -qE '^(E|W: Failed)' "$log"; then
+	# One at a time: apt does not wait for its lock.
+	if ! flock "$log.lock" apt-get "${APT_OPTIONS[@]}" update >"$log" 2>&1 || grep -qE '^(E|W: Failed)' "$log"; then
 		tail -n 5 "$log" >&2
 		note "the mirror's package lists cannot be read"
 		return 1
