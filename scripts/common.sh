@@ -9,9 +9,20 @@ set -euo pipefail
 export LC_ALL=C.UTF-8 PYTHONDONTWRITEBYTECODE=1
 
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# A service may be started without.
+[ -n "${HOME:-}" ] || { unset HOME && HOME=~; }
 CACHE=${MULTIKERNEL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/multikernel}
 # shellcheck source=scripts/versions.sh
 . "$TOP/scripts/versions.sh"
+for found in "$TOP" "$CACHE"; do
+	case $(realpath -m -- "$found") in
+	/dev/* | /run/* | /var/cache/* | /var/log/* | /var/tmp/*)
+		printf 'error: the test machine, which sees the files of this one, has other files where %s is\n' "$found" >&2
+		printf '  Move the checkout, or set MULTIKERNEL_CACHE to another folder.\n' >&2
+		exit 1
+		;;
+	esac
+done
 mkdir -p "$CACHE" 2>/dev/null || {
 	printf 'error: the cache folder %s cannot be made\n  Set MULTIKERNEL_CACHE to a folder with 8 GB of room.\n' "$CACHE" >&2
 	exit 1
@@ -27,6 +38,8 @@ if found=$(ls -A "$CACHE") && [ ! -e "$CACHE/.multikernel" ]; then
 	: >"$CACHE/.multikernel"
 fi
 export MULTIKERNEL_CACHE=$CACHE # also for who goes elsewhere
+# Where cargo keeps what it fetches, if it cannot do that at home.
+[ -n "${CARGO_HOME:-}" ] || [ -w "$HOME/.cargo" ] || [ -w "$HOME" ] || export CARGO_HOME=$CACHE/cargo
 case $TOP$CACHE in
 *[[:space:]:,%\'\"]*)
 	printf 'error: the path %s or %s has a space, a colon, a comma, a quote or a %%, which the kernel'\''s build and QEMU do not take\n' "$TOP" "$CACHE" >&2
