@@ -93,7 +93,8 @@ impl Image {
             kernel: links.kernel,
             initrd: links.initrd_len,
         })?;
-        room_for_all(name, user)?;
+        let kernel_len = user.get(roles.kernel).map_or(0, |s| s.bufsz as u64);
+        room_for_both(name, kernel_len.saturating_add(links.initrd_len))?;
         let kernel = take(roles.kernel)?;
         let initrd_len = usize::try_from(links.initrd_len)?;
         // Not what its segment has besides: nobody has asked for room for that.
@@ -140,14 +141,11 @@ impl Image {
     }
 }
 
-/// Whether the host can keep a copy of all that; each segment asks again.
-fn room_for_all(name: &Name, user: &[Segment]) -> Result {
-    let bytes = user
-        .iter()
-        .fold(0u64, |sum, s| sum.saturating_add(s.bufsz as u64));
+/// Whether the host can keep a copy of so many bytes; each segment asks again.
+fn room_for_both(name: &Name, bytes: u64) -> Result {
     let spare = spare::spare();
     if bytes > spare {
-        return Err(too_much(name, "all segments", bytes, spare));
+        return Err(too_much(name, "kernel and initrd", bytes, spare));
     }
     Ok(())
 }
