@@ -130,6 +130,7 @@ impl Channel {
         if (wait != Wait::Sleep || live.is_deaf()) && self.look_for(&mut inner, number) {
             return Ok(());
         }
+        let mut over = None;
         loop {
             if self.turn_before_waiting(&mut inner) {
                 self.poke();
@@ -141,16 +142,18 @@ impl Channel {
             if exchange.returned() == Some(number) {
                 return Ok(());
             }
+            if let Some(e) = over {
+                return Err(e);
+            }
             self.waiters.fetch_add(1, Relaxed);
             let is_time_left = self.wait_until(&mut inner, began, DEADLINE_MS);
             self.waiters.fetch_sub(1, Relaxed);
-            if !matches!(is_time_left, Ok(true)) {
-                // The doorbell may have woken us, and nobody else.
-                if self.turn(&mut inner) {
-                    self.poke();
-                }
-                return Err(is_time_left.err().unwrap_or(ETIMEDOUT));
-            }
+            // A last look follows: the doorbell may have woken us, and nobody else.
+            over = match is_time_left {
+                Ok(true) => None,
+                Ok(false) => Some(ETIMEDOUT),
+                Err(e) => Some(e),
+            };
         }
     }
 
