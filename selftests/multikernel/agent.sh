@@ -373,9 +373,10 @@ sessions() { sed -n 's/^sessions //p' "$CLASS/it/stats"; }
 # The module speaks for its kernel, too, and there can be one who does.
 test_beside_the_module() {
 	local before
-	then_in_it 'insmod /m.ko; sleep 5; mk-agent --kmsg'
+	then_in_it 'insmod /m.ko; sleep 5; mk-agent --kmsg; echo "mk-agent: ended with $?" >/dev/kmsg'
 	# The one that was there ends, and the next one does not begin.
 	within 60 taken 2 || fail "$(spoken | grep -c "$TAKEN") agents say that"
+	hears 10 '^mk-agent: ended with 5'
 	before=$(sessions)
 	sleep 4
 	equal sessions "$(sessions)" "$before"

@@ -25,6 +25,7 @@ Exit status:
   2    the command line is wrong
   3    there is no table MKRN: this kernel is no spawn of multikernel
   4    the table or the region is none that this version understands
+  5    the module multikernel speaks for this kernel
   6    not permitted: it takes root with CAP_SYS_RAWIO
   7    this kernel gives no access to its memory: the text says what forbids it";
 

@@ -10,6 +10,7 @@ pub enum Kind {
     Failed = 1,
     NoTable = 3,
     Unknown = 4,
+    SpokenFor = 5,
     NotPermitted = 6,
     Forbidden = 7,
 }

@@ -37,7 +37,7 @@ pub fn open(place: Option<&Place>) -> Result<Memory> {
 pub fn be_alone() -> Result {
     if Path::new(MODULE).exists() {
         return Err(Error::new(
-            Kind::Failed,
+            Kind::SpokenFor,
             "the module multikernel speaks for this kernel already",
             "Use one of them: rmmod multikernel.",
         ));
