@@ -73,7 +73,7 @@ leave() {
 	for pid in "${GROUPS_OWNED[@]}"; do
 		[ -n "$PATIENT" ] || { end_group "$pid" && continue; }
 		say "waiting for $PATIENT to end, which leaves things half done otherwise; Ctrl-C leaves it to itself"
-		wait "$pid" || true
+		wait "$pid" || true # how it ended is in its log, and we leave with the status that we had
 	done
 	for action in "${AT_EXIT[@]}"; do eval "$action"; done
 	exit "$status"
