@@ -154,8 +154,13 @@ fn obey(command: Command) -> Result<ExitCode> {
         } => log::follow(&find(name)?)?,
         Command::Log { name, .. } => log::print(&find(name)?)?,
         Command::Core { name, file } => {
-            let size = vmcore::copy(&find(name)?, &file, &*signals::catch()?)?;
-            output::print(format!("{}: {} MiB\n", file.display(), size >> 20))?;
+            let copied = vmcore::copy(&find(name)?, &file, &*signals::catch()?)?;
+            let broken = match copied.broken {
+                0 => String::new(),
+                pages => format!(", without {pages} pages of broken memory"),
+            };
+            let size = copied.size >> 20;
+            output::print(format!("{}: {size} MiB{broken}\n", file.display()))?;
         }
         Command::Set { name, pairs } if pairs.is_empty() => {
             output::print(config::show(&find(name)?)?)?

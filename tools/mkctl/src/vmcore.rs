@@ -7,6 +7,7 @@ use crate::{
     instance::Instance,
     output::tell,
 };
+use rustix::io::Errno;
 use std::{
     fs::{self, File},
     io::{self, ErrorKind, IsTerminal, Read, Seek, SeekFrom},
@@ -20,8 +21,17 @@ use std::{
 const PAGE: usize = 4096;
 const BUFFER: usize = 1 << 20;
 
+/// What was copied.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Copied {
+    /// Its length in bytes.
+    pub size: u64,
+    /// Pages that could not be read, since the memory is broken there. They are holes.
+    pub broken: u64,
+}
+
 /// Copies the memory to a new file, which goes if that fails.
-pub fn copy(instance: &Instance, to: &Path, interrupted: &AtomicBool) -> Result<u64> {
+pub fn copy(instance: &Instance, to: &Path, interrupted: &AtomicBool) -> Result<Copied> {
     let path = instance.device("vmcore");
     let explain = |e: &io::Error| {
         let error = Error::system(&path, e);
@@ -45,7 +55,7 @@ pub fn copy(instance: &Instance, to: &Path, interrupted: &AtomicBool) -> Result<
         Error::new(Kind::Failed, error.to_string())
     })?;
     let mut progress = Progress::new(size);
-    let copied = copy_sparse(&mut from, &target, |done| {
+    let copied = copy_sparse(&mut from, &target, size, |done| {
         progress.show(done);
         !interrupted.load(Relaxed)
     });
@@ -67,27 +77,44 @@ enum Failure {
     Interrupted,
 }
 
-/// Copies all, but pages of zeroes become holes, as long as `go_on` says so of what is done. Returns how much
-/// there is.
+/// Copies `size` bytes, or more if there are, as long as `go_on` says so of what is done. Pages of zeroes become
+/// holes, and so do those of broken memory (EIO).
 fn copy_sparse(
-    from: &mut impl Read,
+    from: &mut (impl Read + Seek),
     to: &File,
+    size: u64,
     mut go_on: impl FnMut(u64) -> bool,
-) -> std::result::Result<u64, Failure> {
+) -> std::result::Result<Copied, Failure> {
     let mut buffer = vec![0; BUFFER];
-    let mut at = 0;
+    let mut wanted = BUFFER;
+    let (mut at, mut broken) = (0, 0);
     loop {
-        let len = match from.read(&mut buffer) {
+        match from.read(&mut buffer[..wanted]) {
             Ok(0) => break,
-            Ok(len) => len,
-            Err(e) if e.kind() == ErrorKind::Interrupted => continue,
-            Err(e) => return Err(Failure::Read(e)),
-        };
-        for page in buffer[..len].chunks(PAGE) {
-            if page.iter().any(|&b| b != 0) {
-                to.write_all_at(page, at).map_err(Failure::Write)?;
+            Ok(len) => {
+                for page in buffer[..len].chunks(PAGE) {
+                    if page.iter().any(|&b| b != 0) {
+                        to.write_all_at(page, at).map_err(Failure::Write)?;
+                    }
+                    at += page.len() as u64;
+                }
+                wanted = BUFFER;
             }
-            at += page.len() as u64;
+            Err(e) if e.kind() == ErrorKind::Interrupted => continue,
+            // No part of what was asked for is told, so the page is found one by one.
+            Err(e) if Errno::from_io_error(&e) == Some(Errno::IO) && at < size => {
+                let end_of_page = (at + 1).next_multiple_of(PAGE as u64).min(size);
+                if wanted as u64 > end_of_page - at {
+                    wanted = (end_of_page - at) as usize;
+                    continue;
+                }
+                from.seek(SeekFrom::Start(end_of_page))
+                    .map_err(Failure::Read)?;
+                at = end_of_page;
+                broken += 1;
+                wanted = PAGE;
+            }
+            Err(e) => return Err(Failure::Read(e)),
         }
         if !go_on(at) {
             return Err(Failure::Interrupted);
@@ -97,7 +124,7 @@ fn copy_sparse(
     to.set_len(at).map_err(Failure::Write)?;
     // What a full disk refuses late is told before the evidence is given up.
     to.sync_all().map_err(Failure::Write)?;
-    Ok(at)
+    Ok(Copied { size: at, broken })
 }
 
 /// A line on a terminal.
@@ -134,11 +161,11 @@ impl Progress {
 mod tests {
     use super::*;
     use crate::host::tests::Tree;
-    use std::os::unix::fs::MetadataExt;
+    use std::{io::Cursor, ops::Range, os::unix::fs::MetadataExt};
 
     const VMCORE: &str = "/dev/multikernel/web/vmcore";
 
-    fn copy_of(tree: &Tree, to: &Path) -> Result<u64> {
+    fn copy_of(tree: &Tree, to: &Path) -> Result<Copied> {
         copy(&tree.instance("web"), to, &AtomicBool::new(false))
     }
 
@@ -159,7 +186,7 @@ mod tests {
         bytes[2 << 20] = 2;
         fs::write(tree.host.path(VMCORE), &bytes).unwrap();
         let to = tree.host.path("/copy");
-        assert_eq!(copy_of(&tree, &to).unwrap(), bytes.len() as u64);
+        assert_eq!(copy_of(&tree, &to).unwrap().size, bytes.len() as u64);
         assert!(fs::read(&to).unwrap() == bytes);
         let data = fs::metadata(&to).unwrap();
         assert!(data.blocks() * 512 <= 64 << 10, "{} blocks", data.blocks());
@@ -184,12 +211,64 @@ mod tests {
         }
     }
 
+    impl Seek for Dies {
+        fn seek(&mut self, _: SeekFrom) -> io::Result<u64> {
+            unreachable!()
+        }
+    }
+
     #[test]
     fn a_life_that_ends_in_the_middle_is_an_error() {
         let file = tempfile::tempfile().unwrap();
         assert!(matches!(
-            copy_sparse(&mut Dies(3), &file, |_| true),
+            copy_sparse(&mut Dies(3), &file, 1 << 20, |_| true),
             Err(Failure::Read(_))
         ));
+    }
+
+    /// As the device: where a read meets a broken page it has nothing, and is not longer than 64 KiB.
+    struct Broken {
+        bytes: Cursor<Vec<u8>>,
+        pages: Range<u64>,
+    }
+
+    impl Read for Broken {
+        fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+            let at = self.bytes.position();
+            let len = (self.bytes.get_ref().len() - at as usize)
+                .min(to.len())
+                .min(64 << 10);
+            if len == 0 {
+                return Ok(0);
+            }
+            let (first, last) = (at / PAGE as u64, (at + len as u64 - 1) / PAGE as u64);
+            if first < self.pages.end && last >= self.pages.start {
+                return Err(Errno::IO.into());
+            }
+            self.bytes.read(&mut to[..len])
+        }
+    }
+
+    impl Seek for Broken {
+        fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+            self.bytes.seek(to)
+        }
+    }
+
+    #[test]
+    fn broken_pages_are_holes() {
+        for (pages, size) in [(20..21, 1 << 20), (0..1, 1 << 20), (3..9, 9 * PAGE - 5)] {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            let mut expected = vec![7; size];
+            let bytes = Cursor::new(expected.clone());
+            let end = size.min(pages.end as usize * PAGE);
+            expected[pages.start as usize * PAGE..end].fill(0);
+            let broken = pages.end - pages.start;
+            let mut from = Broken { bytes, pages };
+            let size = size as u64;
+            let copied = copy_sparse(&mut from, file.as_file(), size, |_| true);
+            assert_eq!(copied.ok(), Some(Copied { size, broken }));
+            assert!(fs::read(file.path()).unwrap() == expected);
+        }
     }
 }
