@@ -23,6 +23,7 @@ impl From<&io::Error> for Kind {
             Some(Errno::PERM | Errno::ACCESS) => Self::NotPermitted,
             Some(Errno::NOENT | Errno::NODEV) => Self::NoInstance,
             Some(Errno::BUSY | Errno::NODATA | Errno::SRCH) => Self::WrongState,
+            Some(Errno::TIMEDOUT) => Self::Timeout,
             Some(Errno::INTR) => Self::Interrupted,
             _ => Self::Failed,
         }
@@ -98,3 +99,22 @@ impl fmt::Display for Error {
 }
 
 pub type Result<T = ()> = std::result::Result<T, Error>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_errno_has_the_status_that_users_are_told() {
+        for (errno, status) in [
+            (Errno::PERM, 6),
+            (Errno::NOENT, 3),
+            (Errno::BUSY, 4),
+            (Errno::TIMEDOUT, 5),
+            (Errno::IO, 1),
+        ] {
+            let error = Error::system("/proc/multikernel", &errno.into());
+            assert_eq!(error.kind as u8, status, "{error}");
+        }
+    }
+}
