@@ -9,10 +9,7 @@ use std::{
     net::Shutdown,
     os::{fd::AsFd, unix::net::UnixStream},
     path::Path,
-    sync::{
-        atomic::{AtomicBool, Ordering::SeqCst},
-        Arc,
-    },
+    sync::{Arc, OnceLock},
     thread,
 };
 
@@ -21,33 +18,37 @@ use std::{
 ///
 /// # Errors
 ///
-/// Also that the stream was cut, but not behind the end of standard input: then an agent that has no more
-/// for a client, and one that has left it, look the same from here.
+/// Also those of reading standard input, which end the stream to the port. And that the stream was cut, but
+/// not behind the end of standard input: then an agent that has no more for a client, and one that has left it,
+/// look the same from here.
 pub fn connect(port: &Path) -> io::Result<()> {
     let socket = UnixStream::connect(port)?;
     let mut to = socket.try_clone()?;
     // As files they are not buffered: what has come waits for nothing.
     let mut input = File::from(io::stdin().as_fd().try_clone_to_owned()?);
     let mut output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-    let has_ended = Arc::new(AtomicBool::new(false));
-    let ends = has_ended.clone();
+    let end = Arc::new(OnceLock::new());
+    let ends = end.clone();
     thread::spawn(move || {
         let is_left = |error: &io::Error| {
             let kind = error.kind();
             matches!(kind, ErrorKind::BrokenPipe | ErrorKind::ConnectionReset)
         };
         // When nobody takes more, what has come still counts.
-        if !pass(&mut input, &mut to).is_err_and(|error| is_left(&error)) {
-            ends.store(true, SeqCst);
+        let passed = pass(&mut input, &mut to);
+        if !passed.as_ref().is_err_and(is_left) {
+            _ = ends.set(passed);
             _ = to.shutdown(Shutdown::Write);
         }
     });
     pass(&mut &socket, &mut output)?;
     // An end leaves the other direction open. Asked first: the end of ours hangs up, too.
-    if has_hung_up(&socket) && !has_ended.load(SeqCst) {
-        return Err(io::Error::other("the stream was cut"));
+    let has_hung_up = has_hung_up(&socket);
+    match end.get() {
+        Some(Err(error)) => Err(io::Error::other(format!("standard input: {error}"))),
+        None if has_hung_up => Err(io::Error::other("the stream was cut")),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 fn has_hung_up(socket: &UnixStream) -> bool {
