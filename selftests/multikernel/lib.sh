@@ -236,14 +236,14 @@ ticks() {
 
 # --- running -----------------------------------------------------------------------------
 
-# What a test leaves behind goes, and its CPUs come back.
+# What a test leaves behind goes, and the CPUs come back that were online before. There were no instances then.
 tidy() {
 	local left
 	for left in "$CONFIGFS"/*/; do
 		[ ! -d "$left" ] || destroy "$(basename "$left")"
 	done
-	for left in /sys/devices/system/cpu/cpu*/online; do
-		[ "$(cat "$left")" = 1 ] || put 1 "$left"
+	for left in $(cpus_of "$CPUS_BEFORE"); do
+		cpu_online "$left" || online "$left"
 	done
 }
 
@@ -265,6 +265,11 @@ run_tests() {
 	ktap_print_header
 	[ "$(id -u)" -eq 0 ] || { ktap_skip_all "needs root" && exit "$KSFT_SKIP"; }
 	have_series || { ktap_skip_all "this kernel lacks the multikernel series" && exit "$KSFT_SKIP"; }
+	! compgen -G "$CONFIGFS/*/" >/dev/null || {
+		printf 'Bail out! The tests would end the instances that there are: mkctl rm removes one\n'
+		exit 1
+	}
+	CPUS_BEFORE=$(cat /sys/devices/system/cpu/online)
 	mapfile -t names < <(sed -n 's/^test_\([a-z0-9_]*\)().*/\1/p' "$0")
 	[ $# -eq 0 ] || names=("$@")
 	ktap_set_plan ${#names[@]}
