@@ -100,6 +100,7 @@ TEST_F(load, compat_caller)
 {
 	struct { __u32 buf, bufsz, mem, memsz; } in = { 0, 0, 0x100000, 0x1000 };
 	struct image *low;
+	char line[256];
 	int status;
 	pid_t child;
 
@@ -120,6 +121,10 @@ TEST_F(load, compat_caller)
 	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV)
 		SKIP(return, "this kernel has no 32-bit system calls");
 	EXPECT_EQ(EINVAL, WEXITSTATUS(status));
+	/* What is left of the flags names no CPU, which has the same errno. */
+	EXPECT_EQ(1, read_log(self->log, line, sizeof(line)));
+	EXPECT_TRUE(strstr(line, "a 32-bit caller"))
+		TH_LOG("the log has '%s'", line);
 	nothing_changed(_metadata, variant->state);
 }
 
