@@ -131,7 +131,7 @@ def main():
     close(-1)
     if pending and not show_all and failed:
         print("\n".join(pending), flush=True)
-    with open(counts_file, "w", encoding="utf-8") as out:
+    with open(counts_file, "w", encoding="utf-8", errors="backslashreplace") as out:
         out.write(f"{passed} {failed} {skipped}\n")
         out.writelines(f"{failure.name}\t{failure.reason}\n" for failure in failures)
 
