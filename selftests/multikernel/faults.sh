@@ -135,11 +135,16 @@ row() { # NAME
 	began=${EPOCHREALTIME/./}
 	if [ "$end" = hangs ]; then
 		sleep "$seconds"
-		host_goes_on
 		ended_by it hangs
+		host_goes_on
 		began=${EPOCHREALTIME/./}
-		timed 5 order it kill
-		end=killed
+		# A slow host takes so long for that that the spawn's own watchdog is there first.
+		if is_dead it; then
+			end=lockup
+		else
+			timed 5 order it kill
+			end=killed
+		fi
 	else
 		within "$seconds" is_dead it || { [ "$end" = any ] && order it kill; } || fail "it is $(state it) after $seconds s"
 	fi
