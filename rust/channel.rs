@@ -431,9 +431,10 @@ impl Channel {
         let link = live.exchange.link();
         let (violations, last) = link.violations();
         if violations != live.violations {
+            let new = violations.saturating_sub(live.violations);
             live.violations = violations;
             live.violated = Some(Instant::now());
-            self.violations.fetch_add(1, Relaxed);
+            self.violations.fetch_add(new.into(), Relaxed);
             pr_warn!(
                 "{}: the peer broke a rule of the channel ({last:?}); not heard for a second\n",
                 self.name

@@ -441,6 +441,30 @@ fn who_breaks_a_rule_is_rung() {
     assert!(!served.ring);
 }
 
+/// Nor before whoever serves had his say.
+#[test]
+fn who_breaks_a_rule_has_no_other_session_at_once() {
+    let (memory, mut host, mut spawn) = meet();
+    let is_met_again = |host: &mut Side, spawn: &mut Side| {
+        let before = host.exchange.link().last_generation();
+        spawn.exchange.link().say_hello();
+        host.exchange.serve(&mut host.gates, Then::Sleep);
+        host.exchange.link().last_generation() != before
+    };
+    ask_back(&mut spawn, 0, 1, 16).unwrap();
+    spawn.serve();
+    let stamp = host.exchange.link().signs().frame.0;
+    memory.store(stamp + 8, u64::MAX);
+    assert!(!is_met_again(&mut host, &mut spawn));
+    assert!(is_met_again(&mut host, &mut spawn));
+    settle(&mut host, &mut spawn);
+    // What is found while nobody serves is the same.
+    _ = host.exchange.link().violated(Violation::Control);
+    assert!(!is_met_again(&mut host, &mut spawn));
+    assert!(is_met_again(&mut host, &mut spawn));
+    assert_eq!(host.exchange.link().violations().0, 2);
+}
+
 #[test]
 fn a_request_that_is_too_long_breaks_a_rule() {
     let (_, mut host, mut spawn) = meet();

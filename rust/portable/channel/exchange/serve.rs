@@ -32,12 +32,16 @@ const BUDGET: u32 = 64;
 const ECONNREFUSED: u32 = 111;
 
 impl<M: Shared, B: AsRef<[u8]> + AsMut<[u8]>> Exchange<M, B> {
-    /// Takes in what has come, sends what is due, and prepares for what is done then.
+    /// Takes in what has come, sends what is due, and prepares for what is done then. When the peer has broken a
+    /// rule since the last time, there is no other session before the next one.
     pub fn serve(&mut self, gates: &mut Gates<B>, then: Then) -> Served {
         let mut served = self.serve_some(gates, then);
         // That ends the session, which the peer sleeps for at any time.
         let (violations, _) = self.link.violations();
-        served.ring |= core::mem::replace(&mut self.violations, violations) != violations;
+        if core::mem::replace(&mut self.violations, violations) != violations {
+            served.ring = true;
+            served.news |= self.follow(gates);
+        }
         served
     }
 
@@ -57,6 +61,9 @@ impl<M: Shared, B: AsRef<[u8]> + AsMut<[u8]>> Exchange<M, B> {
                 Err(Error::Void) => continue,
                 // Messages are not longer than the buffer.
                 Ok(None) | Err(_) => {}
+            }
+            if self.link.violations().0 != self.violations {
+                return served;
             }
             served.ring |= self.link.poll();
             served.news |= self.follow(gates);
