@@ -63,7 +63,7 @@ pub(crate) struct Trampoline {
     page: u8,
     #[pin]
     inner: Mutex<Inner>,
-    /// Held from a ticket's making to its call, which is one at a time.
+    /// The last ticket. Held during a call, which is one at a time.
     #[pin]
     tickets: Mutex<u32>,
 }
@@ -170,10 +170,12 @@ impl Trampoline {
         apic: impl Fn(&T) -> ApicId,
         mut proof: impl FnMut(&T, Result),
     ) -> bool {
-        let mut last = self.tickets.lock();
-        // 0 is that of a CPU that has answered.
-        let ticket = last.wrapping_add(1).max(1);
-        *last = ticket;
+        let ticket = {
+            let mut last = self.tickets.lock();
+            // 0 is that of a CPU that has answered.
+            *last = last.wrapping_add(1).max(1);
+            *last
+        };
         let parking = Target {
             rsi: ticket.into(),
             ..self.parking
@@ -186,6 +188,9 @@ impl Trampoline {
             }
             proof(cpu, result);
         }
+        // One call at a time. It is short, unlike what comes before: CPUs of others that do not answer hold up
+        // nobody here.
+        let _calling = self.tickets.lock();
         self.call(ticket, parked)
     }
 
