@@ -349,10 +349,11 @@ impl Instance {
         match &mut life.phase {
             Phase::Empty(memory) => {
                 let lease = Lease::new(&cpus).map_err(|(cpu, e)| {
-                    let why = if x86::cpu_online(cpu) {
-                        "take it offline first"
-                    } else {
-                        "another has it, or the host suspends"
+                    let why = match e {
+                        ENOMEM => return e,
+                        EINVAL => "the machine has it no longer; write other cpus",
+                        _ if x86::cpu_online(cpu) => "take it offline first",
+                        _ => "another has it, or the host suspends",
                     };
                     pr_err!("{name}: CPU {cpu} cannot be claimed; {why}\n");
                     e
