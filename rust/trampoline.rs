@@ -188,8 +188,7 @@ impl Trampoline {
             }
             proof(cpu, result);
         }
-        // One call at a time. It is short, unlike what comes before: CPUs of others that do not answer hold up
-        // nobody here.
+        // One call at a time. Not held before: CPUs that give no proof would hold up the burials of others.
         let _calling = self.tickets.lock();
         self.call(ticket, parked)
     }

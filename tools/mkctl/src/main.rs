@@ -157,7 +157,7 @@ fn obey(command: Command) -> Result<ExitCode> {
             let copied = vmcore::copy(&find(name)?, &file, &*signals::catch()?)?;
             let broken = match copied.broken {
                 0 => String::new(),
-                pages => format!(", without {pages} pages of broken memory"),
+                pages => format!(", pages of broken memory left out: {pages}"),
             };
             let size = copied.size >> 20;
             output::print(format!("{}: {size} MiB{broken}\n", file.display()))?;

@@ -101,7 +101,7 @@ fn copy_sparse(
                 wanted = BUFFER;
             }
             Err(e) if e.kind() == ErrorKind::Interrupted => continue,
-            // No part of what was asked for is told, so the page is found one by one.
+            // The device gives nothing of 64 KiB with such a page, which is found by asking for one at a time.
             Err(e) if Errno::from_io_error(&e) == Some(Errno::IO) && at < size => {
                 let end_of_page = (at + 1).next_multiple_of(PAGE as u64).min(size);
                 if wanted as u64 > end_of_page - at {
