@@ -8,7 +8,10 @@ use crate::{
     output,
     wait::State,
 };
-use std::{fs, time::Duration};
+use std::{
+    fs,
+    time::{Duration, Instant as Time},
+};
 
 /// The log of one life, with the line before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +75,9 @@ pub fn follow(instance: &Instance) -> Result {
         // Before the log: a life that ends from here on wakes us.
         let removed = state.get().is_err();
         let text = match read(instance) {
-            Err(error) if removed && error.kind == Kind::NoInstance => return Ok(()),
+            Err(error) if error.kind == Kind::NoInstance && is_removed(&mut state)? => {
+                return Ok(())
+            }
             text => text?,
         };
         let lives = Life::all(&text);
@@ -89,6 +94,18 @@ pub fn follow(instance: &Instance) -> Result {
     }
 }
 
+/// Whether it is removed, or just being so: its devices go before its state does.
+fn is_removed(state: &mut State) -> Result<bool> {
+    let began = Time::now();
+    while state.get().is_ok() {
+        if began.elapsed() > Duration::from_secs(2) {
+            return Ok(false);
+        }
+        state.wait(Duration::from_millis(100))?;
+    }
+    Ok(true)
+}
+
 /// The lives behind the one whose header was printed last.
 fn newer<'l, 't>(lives: &'l [Life<'t>], last: &[u8]) -> &'l [Life<'t>] {
     let seen = lives.iter().rposition(|life| life.header == last);
@@ -98,6 +115,8 @@ fn newer<'l, 't>(lives: &'l [Life<'t>], last: &[u8]) -> &'l [Life<'t>] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::tests::Tree;
+    use std::{os::unix::fs::symlink, process::Command, thread};
 
     const TEXT: &[u8] = b"=== life 1: killed, reason killed, 0 bytes
 === life 2: panicked, reason panic, 27 bytes
@@ -140,5 +159,24 @@ two
             newer(&lives, b"=== life 0: killed, reason killed, 7 bytes\n").len(),
             3
         );
+    }
+    // As of a process that ends: what is open fails from then on, as an attribute that is removed does.
+    #[test]
+    fn removal_while_it_looks_is_the_end() {
+        let tree = Tree::new(&[("/sys/class/multikernel/web/reason", "")]);
+        let instance = tree.instance("web");
+        let mut child = Command::new("sleep").arg("0.3").spawn().unwrap();
+        let state = tree.host.path(&instance.class("state"));
+        symlink(format!("/proc/{}/comm", child.id()), state).unwrap();
+        let reaper = thread::spawn(move || child.wait());
+        assert!(follow(&instance).is_ok());
+        reaper.join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn log_of_no_device_is_told() {
+        let tree = Tree::new(&[("/sys/class/multikernel/web/state", "running\n")]);
+        let error = follow(&tree.instance("web")).unwrap_err();
+        assert_eq!(error.kind, Kind::NoInstance);
     }
 }
