@@ -116,7 +116,12 @@ fn newer<'l, 't>(lives: &'l [Life<'t>], last: &[u8]) -> &'l [Life<'t>] {
 mod tests {
     use super::*;
     use crate::host::tests::Tree;
-    use std::{os::unix::fs::symlink, process::Command, thread};
+    use std::{
+        os::unix::fs::symlink,
+        path::Path,
+        process::{Command, Stdio},
+        thread,
+    };
 
     const TEXT: &[u8] = b"=== life 1: killed, reason killed, 0 bytes
 === life 2: panicked, reason panic, 27 bytes
@@ -160,17 +165,30 @@ two
             3
         );
     }
-    // As of a process that ends: what is open fails from then on, as an attribute that is removed does.
+
     #[test]
     fn removal_while_it_looks_is_the_end() {
         let tree = Tree::new(&[("/sys/class/multikernel/web/reason", "")]);
         let instance = tree.instance("web");
-        let mut child = Command::new("sleep").arg("0.3").spawn().unwrap();
-        let state = tree.host.path(&instance.class("state"));
-        symlink(format!("/proc/{}/comm", child.id()), state).unwrap();
-        let reaper = thread::spawn(move || child.wait());
-        assert!(follow(&instance).is_ok());
-        reaper.join().unwrap().unwrap();
+        // What is open of a process fails when that has ended, as an attribute does that is removed.
+        let mut process = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+        let file = format!("/proc/{}/comm", process.id());
+        symlink(&file, tree.host.path(&instance.class("state"))).unwrap();
+        thread::scope(|scope| {
+            let follower = scope.spawn(|| follow(&instance));
+            while !follower.is_finished() && !has_open(&file) {
+                thread::yield_now();
+            }
+            // Closes its input, which ends it.
+            process.wait().unwrap();
+            assert!(follower.join().unwrap().is_ok());
+        });
+    }
+
+    /// Whether this process has it open.
+    fn has_open(file: &str) -> bool {
+        let mut open = fs::read_dir("/proc/self/fd").unwrap().flatten();
+        open.any(|fd| fs::read_link(fd.path()).is_ok_and(|path| path == Path::new(file)))
     }
 
     #[test]
